@@ -1,0 +1,50 @@
+/**
+ * What every role says of itself each second on the pipeline status topic (key `role/instance`): all that a page or
+ * an operator's tool in another process knows of it. Counters only grow within a run; who wants rates takes differences.
+ */
+import type { GatewayLedger, PartitionLedger } from './ledger.ts';
+
+export interface RoleStatus {
+  readonly role: 'gateway' | 'processor' | 'web';
+  /** Unique per run. */
+  readonly instance: string;
+  readonly version: string;
+  readonly startedAtMs: number;
+  /** When this was written. A status older than a few seconds is of a process that is gone. */
+  readonly atMs: number;
+  readonly ready: boolean;
+  /** What is wrong, in words, when not ready. */
+  readonly problems: readonly string[];
+}
+
+export interface GatewayStatus extends RoleStatus {
+  readonly role: 'gateway';
+  readonly clients: number;
+  readonly ledger: GatewayLedger;
+  /** Milliseconds from taking a message to its acknowledgement, over the last seconds; `null` before the first. */
+  readonly ackMs: { readonly p50: number; readonly p99: number } | null;
+}
+
+export interface PartitionStatus {
+  /** Offset after the last record whose outputs are out. */
+  readonly position: number;
+  /** Offset after the newest record of the partition. */
+  readonly endOffset: number;
+  /** Partition clock, ms: the largest timestamp seen. */
+  readonly clockMs: number;
+  readonly ledger: PartitionLedger;
+}
+
+export interface ProcessorStatus extends RoleStatus {
+  readonly role: 'processor';
+  /** By partition number. */
+  readonly partitions: Readonly<Record<string, PartitionStatus>>;
+  /** Since the start of this run. */
+  readonly pointsWritten: number;
+  readonly rollupsWritten: number;
+  readonly alertsRaised: number;
+  /** Devices with state in this process. */
+  readonly devices: number;
+}
+
+export type PipelineStatus = GatewayStatus | ProcessorStatus | (RoleStatus & { readonly role: 'web' });
