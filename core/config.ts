@@ -1,0 +1,301 @@
+/**
+ * The one schema of everything that can be configured: built-in defaults ← `sluice.yaml` ← environment ← flags.
+ * Unknown keys are refused, and all errors come at once, each with its path and the fix. Pure: whoever calls reads files.
+ */
+import { z } from 'zod';
+import { SluiceError } from './errors.ts';
+
+const MiB = 1024 * 1024;
+const DAY_MS = 86_400_000;
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
+
+/** Milliseconds as a number, or text with a unit: `500ms`, `5s`, `10m`, `1h`, `7d`. */
+const durationMs = z
+  .union([z.number(), z.string()], { error: 'expected milliseconds or a text such as 500ms, 5s, 10m, 1h, 7d' })
+  .transform((value, context) => {
+    const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(String(value));
+    if (match === null) {
+      context.addIssue(`expected milliseconds or a text such as 500ms, 5s, 10m, 1h, 7d; got ${JSON.stringify(value)}`);
+      return z.NEVER;
+    }
+    return Number(match[1]) * unitMs[(match[2] ?? 'ms') as keyof typeof unitMs];
+  });
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const count = z.coerce.number().int().min(1);
+const flag = z
+  .union([z.boolean(), z.enum(['true', 'false', '1', '0'])])
+  .transform((v) => v === true || v === 'true' || v === '1');
+const text = z.string().min(1);
+
+const mqtt = z.strictObject({
+  port: port.default(1883).describe('MQTT port; 0 picks a free one'),
+  username: text.optional().describe('the one user that may connect; with a password'),
+  password: text.optional().meta({ secret: true }).describe('the password of that user'),
+  maxPacketBytes: count.default(256 * 1024).describe('a larger MQTT packet is refused at its header'),
+  lingerMs: durationMs.default(5).describe('how long a message may wait for others before it is appended'),
+  maxHeldMessages: count.default(50_000).describe('messages taken and not yet durable, over all clients'),
+  maxHeldBytes: count.default(64 * MiB).describe('their payload bytes'),
+  maxConnections: count.default(10_000).describe('clients connected at once'),
+  connectTimeoutMs: durationMs.default(10_000).describe('time a connection has to send CONNECT'),
+  tickAfterMs: durationMs.default(2000).describe('a raw partition silent for so long gets a tick'),
+});
+
+const kafka = z.strictObject({
+  brokers: z
+    .union([z.array(text).min(1), text.transform((list) => list.split(',').map((broker) => broker.trim()))])
+    .optional()
+    .describe('host:port list; set means that the bus is Kafka, else it is embedded'),
+  clientId: text.default('sluice').describe('name in the logs of the brokers'),
+  ssl: flag.default(false).describe('TLS to the brokers'),
+  saslMechanism: z
+    .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
+    .optional()
+    .describe('SASL, with user and password'),
+  saslUsername: text.optional().describe('SASL user'),
+  saslPassword: text.optional().meta({ secret: true }).describe('SASL password'),
+  lanes: z.coerce.number().int().min(1).max(4).default(1).describe('producers, each with one request in flight'),
+  replicationFactor: count
+    .optional()
+    .describe('of topics that setup creates; default 3, or fewer on a smaller cluster'),
+});
+
+const influx = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('set means that the store is InfluxDB 2, else it is embedded'),
+  token: text.optional().meta({ secret: true }).describe('API token; needs read and write on both buckets'),
+  org: text.default('iot').describe('organisation'),
+  bucket: text.default('telemetry').describe('bucket of raw readings and alerts'),
+  rollupBucket: text.default('telemetry_rollups').describe('bucket of rollups'),
+});
+
+const topics = z.strictObject({
+  prefix: z
+    .string()
+    .regex(/^[a-z0-9.-]*$/)
+    .default('iot.')
+    .describe('of every topic name'),
+  partitions: count.default(12).describe('of per-device topics; fixed when they are created'),
+  rawRetentionMs: durationMs.default(7 * DAY_MS).describe('age at which raw records go'),
+  rawRetentionBytes: count.default(1024 * MiB).describe('size of one raw partition at which its oldest records go'),
+});
+
+const retention = z.strictObject({
+  rawMs: durationMs.default(30 * DAY_MS).describe('age at which raw readings and alerts go from the store'),
+  rollupMs: durationMs.default(730 * DAY_MS).describe('age at which rollups go from the store'),
+});
+
+const processing = z.strictObject({
+  group: text.default('sluice-processor').describe('consumer group of the processors'),
+  outOfOrdernessMs: durationMs
+    .default(5000)
+    .describe('how far the watermark stays behind the newest event time of a device'),
+  latenessMs: durationMs
+    .default(600_000)
+    .describe('how long after the watermark a closed window can still be corrected'),
+  maxFutureMs: durationMs.default(60_000).describe('a reading further ahead of its receive time is rejected'),
+  idleAfterMs: durationMs.default(15_000).describe('silence after which open windows close provisionally'),
+  forgetAfterMs: durationMs.default(7 * DAY_MS).describe('silence after which a device is finalised and forgotten'),
+  snapshotEveryMs: durationMs.default(10_000).describe('time between snapshots of a partition'),
+  snapshotEveryRecords: count.default(50_000).describe('records between snapshots of a partition'),
+  sessionTimeoutMs: durationMs.default(30_000).describe('a processor not heard of for so long loses its partitions'),
+});
+
+const log = z.strictObject({
+  level: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('least severe level that is logged'),
+  format: z.enum(['auto', 'pretty', 'json']).default('auto').describe('auto: pretty on a terminal, else JSON lines'),
+});
+
+export const configSchema = z.strictObject({
+  host: text.default('127.0.0.1').describe('address that MQTT and HTTP listen on'),
+  insecure: flag.default(false).describe('allow MQTT without credentials on a non-loopback address'),
+  dataDir: text.default('./data').describe('folder of the embedded bus and store'),
+  rules: text.optional().describe('alert rules file; default: rules.yaml in the working folder, if there is one'),
+  drainTimeoutMs: durationMs.default(10_000).describe('time a part has to close in order'),
+  startTimeoutMs: durationMs.default(30_000).describe('time to reach the bus and the store at start'),
+  httpPort: port.default(8080).describe('HTTP port of health, metrics, API and page; 0 picks a free one'),
+  mqtt: mqtt.prefault({}),
+  kafka: kafka.prefault({}),
+  influx: influx.prefault({}),
+  topics: topics.prefault({}),
+  retention: retention.prefault({}),
+  processing: processing.prefault({}),
+  log: log.prefault({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+/** Environment variable → path in the schema. Each is also read from the file named by `NAME_FILE`. */
+export const environment: Readonly<Record<string, string>> = {
+  SLUICE_HOST: 'host',
+  SLUICE_INSECURE: 'insecure',
+  SLUICE_DATA_DIR: 'dataDir',
+  SLUICE_RULES: 'rules',
+  SLUICE_HTTP_PORT: 'httpPort',
+  SLUICE_MQTT_PORT: 'mqtt.port',
+  SLUICE_MQTT_USERNAME: 'mqtt.username',
+  SLUICE_MQTT_PASSWORD: 'mqtt.password',
+  SLUICE_TOPIC_PREFIX: 'topics.prefix',
+  SLUICE_LOG_LEVEL: 'log.level',
+  SLUICE_LOG_FORMAT: 'log.format',
+  KAFKA_BROKERS: 'kafka.brokers',
+  KAFKA_SSL: 'kafka.ssl',
+  KAFKA_SASL_MECHANISM: 'kafka.saslMechanism',
+  KAFKA_SASL_USERNAME: 'kafka.saslUsername',
+  KAFKA_SASL_PASSWORD: 'kafka.saslPassword',
+  INFLUX_URL: 'influx.url',
+  INFLUX_TOKEN: 'influx.token',
+  INFLUX_ORG: 'influx.org',
+  INFLUX_BUCKET: 'influx.bucket',
+  INFLUX_ROLLUP_BUCKET: 'influx.rollupBucket',
+};
+
+export interface ConfigSources {
+  /** The parsed `sluice.yaml`, `undefined` when there is none, and its name for messages. */
+  readonly file?: { readonly name: string; readonly content: unknown };
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Path in the schema → value, as given on the command line. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  /** Reads the file of a `…_FILE` variable. */
+  readonly readText: (path: string) => string;
+}
+
+type Tree = { [key: string]: unknown };
+
+/** Merges the sources and checks them. Throws CONFIG_INVALID that lists every error. */
+export function resolveConfig(sources: ConfigSources): Config {
+  const problems: string[] = [];
+  const origin = new Map<string, string>();
+  const merged: Tree = {};
+
+  const content = sources.file?.content ?? {};
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    problems.push(`${sources.file?.name}: expected a mapping of settings`);
+  } else {
+    Object.assign(merged, structuredClone(content));
+  }
+  for (const [name, path] of Object.entries(environment)) {
+    const value = fromEnvironment(name, sources, problems);
+    if (value !== undefined) place(merged, path, value, name, origin);
+  }
+  for (const [path, value] of Object.entries(sources.flags)) {
+    if (value !== undefined) place(merged, path, value, `flag for ${path}`, origin);
+  }
+
+  const result = configSchema.safeParse(merged);
+  if (!result.success) {
+    for (const issue of result.error.issues) problems.push(describeIssue(issue, origin, sources.file?.name));
+  } else {
+    problems.push(...contradictions(result.data));
+  }
+  if (problems.length > 0) {
+    throw new SluiceError(
+      'CONFIG_INVALID',
+      `the configuration has ${problems.length} error(s):\n  ${problems.join('\n  ')}`,
+    );
+  }
+  return Object.freeze(result.data!);
+}
+
+/** The configuration in force with every secret replaced, for people to read. */
+export function withoutSecrets(config: Config): Config {
+  const hide = (value: string | undefined) => (value === undefined ? undefined : '(hidden)');
+  return {
+    ...config,
+    mqtt: { ...config.mqtt, password: hide(config.mqtt.password) },
+    kafka: { ...config.kafka, saslPassword: hide(config.kafka.saslPassword) },
+    influx: { ...config.influx, token: hide(config.influx.token) },
+  };
+}
+
+export interface Setting {
+  readonly path: string;
+  readonly description: string;
+  readonly default: unknown;
+  /** Environment variable, if there is one. */
+  readonly variable: string | null;
+}
+
+/** Every key of the schema, for `sluice config --all` and for the test that compares `docs/configuration.md`. */
+export function configReference(): Setting[] {
+  const variables = new Map(Object.entries(environment).map(([name, path]) => [path, name]));
+  const defaults = configSchema.parse({}) as Tree;
+  return settingsOf(configSchema, '', defaults, variables);
+}
+
+function settingsOf(schema: z.ZodObject, prefix: string, defaults: Tree, variables: Map<string, string>): Setting[] {
+  return Object.entries(schema.shape).flatMap(([key, part]) => {
+    const path = `${prefix}${key}`;
+    const inner = part instanceof z.ZodPrefault ? part.unwrap() : part;
+    if (inner instanceof z.ZodObject) return settingsOf(inner, `${path}.`, defaults[key] as Tree, variables);
+    const description = (part as z.ZodType).description ?? '';
+    return [{ path, description, default: defaults[key], variable: variables.get(path) ?? null }];
+  });
+}
+
+function fromEnvironment(name: string, sources: ConfigSources, problems: string[]): string | undefined {
+  const value = sources.env[name];
+  const file = sources.env[`${name}_FILE`];
+  if (file === undefined || file === '') return value === '' ? undefined : value;
+  if (value !== undefined && value !== '') {
+    problems.push(`${name} and ${name}_FILE are both set; keep one`);
+    return undefined;
+  }
+  try {
+    return sources.readText(file).trim();
+  } catch (error) {
+    problems.push(`${name}_FILE: ${file} cannot be read (${error instanceof Error ? error.message : error})`);
+    return undefined;
+  }
+}
+
+function place(tree: Tree, path: string, value: unknown, from: string, origin: Map<string, string>): void {
+  const keys = path.split('.');
+  const last = keys.pop()!;
+  let node = tree;
+  for (const key of keys) {
+    const next = node[key];
+    if (typeof next !== 'object' || next === null) node[key] = {};
+    node = node[key] as Tree;
+  }
+  node[last] = value;
+  origin.set(path, from);
+}
+
+function describeIssue(issue: z.core.$ZodIssue, origin: Map<string, string>, file: string | undefined): string {
+  const path = issue.path.join('.');
+  const from = origin.get(path) ?? file ?? 'configuration';
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.keys.map((key) => (path === '' ? key : `${path}.${key}`));
+    return `${from}: unknown key ${keys.join(', ')}; \`sluice config --all\` lists the keys there are`;
+  }
+  return `${from}: ${path}: ${issue.message}`;
+}
+
+/** Rules between settings. */
+function contradictions(config: Config): string[] {
+  const problems: string[] = [];
+  if ((config.mqtt.username === undefined) !== (config.mqtt.password === undefined)) {
+    problems.push('mqtt.username and mqtt.password (SLUICE_MQTT_USERNAME, SLUICE_MQTT_PASSWORD) need each other');
+  }
+  if (config.influx.url !== undefined && config.influx.token === undefined) {
+    problems.push(
+      'influx.token is missing: set INFLUX_TOKEN or INFLUX_TOKEN_FILE to a token with access to both buckets',
+    );
+  }
+  const sasl = [config.kafka.saslMechanism, config.kafka.saslUsername, config.kafka.saslPassword];
+  if (sasl.some((part) => part !== undefined) && sasl.some((part) => part === undefined)) {
+    problems.push('kafka.saslMechanism, saslUsername and saslPassword (KAFKA_SASL_…) need each other');
+  }
+  if (config.mqtt.maxPacketBytes > MiB - 16 * 1024) {
+    problems.push(
+      'mqtt.maxPacketBytes must leave room for headers in the 1 MiB that a raw record may have: at most 1032192',
+    );
+  }
+  return problems;
+}
