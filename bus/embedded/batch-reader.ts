@@ -1,0 +1,94 @@
+import type { StatementSync } from 'node:sqlite';
+import type { Database } from './database.ts';
+import { startOfRecord, timestampMsAt } from './packing.ts';
+import type { FetchArgs, Fetched } from './protocol.ts';
+
+/** A fetch stops at so many bytes, but always gives one batch. */
+const FETCH_BYTES = 1024 * 1024;
+
+type BatchRow = { base_offset: number; end_offset: number; records: Uint8Array };
+type PositionRow = { id: number; next_offset: number; committed_offset: number | null };
+
+export class BatchReader {
+  readonly #database: Database;
+  readonly #batchesFrom: StatementSync;
+  readonly #endOffset: StatementSync;
+  readonly #positions: StatementSync;
+
+  constructor(database: Database) {
+    this.#database = database;
+    // The batch that holds the offset begins at or before it.
+    this.#batchesFrom = database.sqlite.prepare(
+      `SELECT base_offset, end_offset, records FROM batches
+       WHERE partition_id = ?1 AND end_offset > ?2 AND base_offset >= coalesce(
+         (SELECT max(base_offset) FROM batches WHERE partition_id = ?1 AND base_offset <= ?2), 0)
+       ORDER BY base_offset`,
+    );
+    this.#endOffset = database.sqlite.prepare('SELECT next_offset FROM partitions WHERE id = ?');
+    this.#positions = database.sqlite.prepare(
+      `SELECT partitions.id, next_offset, committed_offset FROM partitions
+       LEFT JOIN groups ON groups.topic_id = partitions.topic_id AND groups.name = ?2
+       LEFT JOIN leases ON leases.group_id = groups.id AND leases.partition_id = partitions.id
+       WHERE partitions.topic_id = ?1`,
+    );
+  }
+
+  /** The end is read in the same snapshot as the batches: what is not there was not there. */
+  fetch({ partitionId, fromOffset, maxRecords }: FetchArgs): Fetched {
+    return this.#database.snapshot(() => {
+      const { next_offset: endOffset } = this.#endOffset.get(partitionId) as { next_offset: number };
+      const rows: Uint8Array[] = [];
+      const batches: { baseOffset: number; bytes: number }[] = [];
+      let bytes = 0;
+      let nextOffset = fromOffset;
+      let full = false;
+      if (fromOffset < endOffset) {
+        for (const row of this.#batchesFrom.iterate(partitionId, fromOffset) as Iterable<BatchRow>) {
+          full =
+            batches.length > 0 && (nextOffset - fromOffset >= maxRecords || bytes + row.records.length > FETCH_BYTES);
+          if (full) break;
+          rows.push(row.records);
+          batches.push({ baseOffset: row.base_offset, bytes: row.records.length });
+          bytes += row.records.length;
+          nextOffset = row.end_offset;
+        }
+        // Past the last record, though compaction or retention may have taken those before the end.
+        if (!full) nextOffset = endOffset;
+      }
+      return { bytes: join(rows, bytes), batches, nextOffset, endOffset };
+    });
+  }
+
+  /** What a group has not committed: how many offsets, and the timestamp of the oldest record. */
+  lag(topicId: number, group: string): { records: number; oldestMs: number | null } {
+    return this.#database.snapshot(() => {
+      let records = 0;
+      let oldestMs: number | null = null;
+      for (const row of this.#positions.all(topicId, group) as PositionRow[]) {
+        const oldest = this.#oldestFrom(row.id, row.committed_offset ?? 0);
+        if (oldest === null) continue;
+        records += row.next_offset - oldest.offset;
+        oldestMs = Math.min(oldestMs ?? Number.POSITIVE_INFINITY, oldest.timestampMs);
+      }
+      return { records, oldestMs };
+    });
+  }
+
+  #oldestFrom(partitionId: number, offset: number): { offset: number; timestampMs: number } | null {
+    const row = this.#batchesFrom.get(partitionId, offset) as BatchRow | undefined;
+    if (row === undefined) return null;
+    const batch = Buffer.from(row.records.buffer, row.records.byteOffset, row.records.length);
+    const index = Math.max(0, offset - row.base_offset);
+    return { offset: row.base_offset + index, timestampMs: timestampMsAt(batch, startOfRecord(batch, index)) };
+  }
+}
+
+function join(rows: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(bytes);
+  let at = 0;
+  for (const row of rows) {
+    joined.set(row, at);
+    at += row.length;
+  }
+  return joined;
+}
