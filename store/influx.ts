@@ -1,7 +1,7 @@
 /** The store on InfluxDB 2. The only file that imports its client, of which it uses the transport alone. */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { HttpError, InfluxDB } from '@influxdata/influxdb-client';
+import { HttpError, InfluxDB, type SendOptions } from '@influxdata/influxdb-client';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, StoreUnavailableError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
@@ -33,6 +33,8 @@ export interface InfluxStoreOptions {
   /** Given to the buckets that `setup` creates; `null` = for ever. */
   readonly retention: { readonly rawMs: number | null; readonly rollupMs: number | null };
   readonly startTimeoutMs: number;
+  /** Larger write bodies are compressed, `null` = none; by default on every address but this machine's own. */
+  readonly gzipAboveBytes?: number | null;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -44,6 +46,8 @@ const startRetryMs = 500;
 /** Notices a dead connection: nothing else ends the wait for an answer. */
 const tcpKeepAliveAfterMs = 10_000;
 const maxSockets = 4;
+/** Below it a body fits one packet anyway. Compressing costs 0.5 µs of processor a line and saves 95 % of the bytes. */
+const gzipAboveBytesByDefault = 1400;
 
 interface Lines {
   readonly lines: string[];
@@ -207,8 +211,16 @@ export class InfluxStore implements Store {
 class Connection {
   readonly #agent: HttpAgent;
   readonly #client: InfluxDB;
+  readonly #writeOptions: SendOptions;
 
-  constructor({ url, token }: InfluxStoreOptions) {
+  constructor({ url, token, gzipAboveBytes }: InfluxStoreOptions) {
+    const isLocal = ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname);
+    const gzipThreshold = gzipAboveBytes === undefined && !isLocal ? gzipAboveBytesByDefault : gzipAboveBytes;
+    this.#writeOptions = {
+      method: 'POST',
+      headers: { 'content-type': 'text/plain; charset=utf-8' },
+      ...(typeof gzipThreshold === 'number' ? { gzipThreshold } : {}),
+    };
     const agentOptions = { keepAlive: true, keepAliveMsecs: tcpKeepAliveAfterMs, maxSockets };
     this.#agent = url.startsWith('https:') ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
     // `timeout: 0` turns off the client's own, which rejects after 10 s and leaves the request running.
@@ -227,8 +239,7 @@ class Connection {
   /** Resolves to the status of a 2xx answer: a middleman's page with 200 is not a stored batch. */
   async write(path: string, lines: string): Promise<number | undefined> {
     let status: number | undefined;
-    const headers = { 'content-type': 'text/plain; charset=utf-8' };
-    await this.#client.transport.request(path, lines, { method: 'POST', headers }, (_, statusCode) => {
+    await this.#client.transport.request(path, lines, this.#writeOptions, (_, statusCode) => {
       status = statusCode;
     });
     return status;
