@@ -1,10 +1,7 @@
 import type { StatementSync } from 'node:sqlite';
 import type { Database } from './database.ts';
-import { endOfRecord, isTombstoneAt, keyBytesAt } from './packing.ts';
+import { BATCH_BYTES, endOfRecord, isTombstoneAt, keyBytesAt } from './packing.ts';
 import type { AppendArgs, AppendRun } from './protocol.ts';
-
-/** A batch is at most about so large, so that reading one record of it stays cheap. */
-const BATCH_BYTES = 128 * 1024;
 
 /** Records of one partition that one transaction has taken and not yet written. */
 interface OpenBatch {

@@ -11,6 +11,8 @@ import { partitionOf } from '../../core/partition.ts';
 import type { BusRecord, Headers, NewRecord } from '../port.ts';
 
 const FIXED_BYTES = 20;
+/** A batch is at most so large, unless one record is larger: reading one record of it stays cheap. */
+export const BATCH_BYTES = 128 * 1024;
 const noHeaders: Headers = Object.freeze({});
 
 /** A run of packed records of one partition within `PackedAppend.bytes`. */
@@ -37,12 +39,20 @@ interface Sized {
   readonly headersBytes: number;
 }
 
+interface OpenRun {
+  readonly partition: number;
+  readonly sized: Sized[];
+  bytes: number;
+  newestMs: number;
+}
+
 export function packAppend(
   records: readonly NewRecord[],
   partitionCount: number,
   maxMessageBytes: number,
 ): PackedAppend {
-  const byPartition = new Map<number, { sized: Sized[]; bytes: number; newestMs: number }>();
+  const runs: OpenRun[] = [];
+  const newestRuns = new Map<number, OpenRun>();
   const refused: { index: number; message: string }[] = [];
   let totalBytes = 0;
   for (const [index, record] of records.entries()) {
@@ -56,27 +66,29 @@ export function packAppend(
     if (partition < 0 || partition >= partitionCount) {
       throw new RangeError(`partition ${partition} of a topic that has ${partitionCount}`);
     }
-    let run = byPartition.get(partition);
-    if (run === undefined) {
-      run = { sized: [], bytes: 0, newestMs: record.timestampMs };
-      byPartition.set(partition, run);
+    let run = newestRuns.get(partition);
+    if (run === undefined || run.bytes + bytes > BATCH_BYTES) {
+      run = { partition, sized: [], bytes: 0, newestMs: record.timestampMs };
+      newestRuns.set(partition, run);
+      runs.push(run);
     }
     run.sized.push(sized);
     run.bytes += bytes;
     run.newestMs = Math.max(run.newestMs, record.timestampMs);
     totalBytes += bytes;
   }
+  return { ...pack(runs, totalBytes), refused };
+}
 
-  const buffer = Buffer.from(new ArrayBuffer(totalBytes));
-  const runs: PackedRun[] = [];
-  let start = 0;
-  for (const [partition, { sized, bytes, newestMs }] of byPartition) {
-    let at = start;
-    for (const each of sized) at = writeRecord(buffer, at, each);
-    runs.push({ partition, start, end: start + bytes, count: sized.length, newestMs });
-    start += bytes;
-  }
-  return { bytes: buffer, runs, refused };
+function pack(open: readonly OpenRun[], totalBytes: number): Pick<PackedAppend, 'bytes' | 'runs'> {
+  const bytes = Buffer.from(new ArrayBuffer(totalBytes));
+  let at = 0;
+  const runs = open.map(({ partition, sized, newestMs }) => {
+    const start = at;
+    for (const each of sized) at = writeRecord(bytes, at, each);
+    return { partition, start, end: at, count: sized.length, newestMs };
+  });
+  return { bytes, runs };
 }
 
 function sizeOf(record: NewRecord): Sized {
