@@ -164,13 +164,17 @@ export class EmbeddedBus implements Bus {
     const { clock, log } = this.#options;
     const follower = new Follower({ topic, partitionIds, onRecords, source, clock, log });
     this.#followers.add(follower);
-    await follower.start(from === 'end' ? ends : ends.map(() => 0), ends);
-    return {
-      close: async () => {
-        this.#followers.delete(follower);
-        await follower.close();
-      },
+    const close = async () => {
+      this.#followers.delete(follower);
+      await follower.close();
     };
+    try {
+      await follower.start(from === 'end' ? ends : ends.map(() => 0), ends);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+    return { close };
   }
 
   async lag(topic: string, group: string): Promise<Lag> {

@@ -57,9 +57,15 @@ export class Member implements Consumption, Membership {
     this.#tendEveryMs = Math.min(TEND_EVERY_MS, parts.options.sessionTimeoutMs / 3);
   }
 
+  /** Rejects with BUS_UNAVAILABLE, and is no member then. */
   async join(): Promise<void> {
-    await this.#tend();
     this.#stopTending = this.#parts.clock.every(this.#tendEveryMs, () => void this.#tendOrWarn());
+    try {
+      await this.#tend();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   assigned(): readonly number[] {
@@ -93,7 +99,8 @@ export class Member implements Consumption, Membership {
       try {
         return await source.next({ partition, partitionId, fromOffset, maxRecords: options.maxBatchRecords }, signal);
       } catch (error) {
-        if (source.ended !== null || signal.aborted) throw error;
+        if (source.ended !== null) throw error;
+        if (signal.aborted) return { records: [], nextOffset: fromOffset, endOffset: fromOffset };
         log.warn({ topic, partition, error: messageOf(error) }, 'cannot read a partition, trying again');
         await clock.sleep(RETRY_AFTER_MS, signal);
       }

@@ -28,7 +28,7 @@ export interface PackedRun {
 export interface PackedAppend {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly runs: readonly PackedRun[];
-  /** Records larger than the topic allows, which are not in `bytes`. */
+  /** Records that are too large for the topic or have no time; they are not in `bytes`. */
   readonly refused: readonly { index: number; message: string }[];
 }
 
@@ -60,6 +60,10 @@ export function packAppend(
     const bytes = FIXED_BYTES + sized.keyBytes + sized.headersBytes + (record.value?.length ?? 0);
     if (bytes > maxMessageBytes) {
       refused.push({ index, message: `${bytes} bytes, and the topic takes at most ${maxMessageBytes}` });
+      continue;
+    }
+    if (!Number.isFinite(record.timestampMs)) {
+      refused.push({ index, message: `timestampMs is ${record.timestampMs}, which is no time` });
       continue;
     }
     const partition = record.partition ?? partitionOf(record.key, partitionCount);

@@ -121,6 +121,7 @@ export class PartitionWorker {
   }
 
   async #commit(offset: number, metadata: string): Promise<void> {
+    if (!Number.isSafeInteger(offset) || offset < 0) throw new RangeError(`${offset} is no offset to commit`);
     const bytes = Buffer.byteLength(metadata);
     if (bytes > MAX_METADATA_BYTES) {
       throw new RangeError(`commit metadata of ${bytes} bytes, and at most ${MAX_METADATA_BYTES} are kept`);
