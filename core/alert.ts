@@ -28,7 +28,7 @@ export interface Alert {
   readonly windowStart: string | null;
   readonly windowEnd: string | null;
   /** Why this transition happened. */
-  readonly reason: 'threshold' | 'cleared' | 'not_sustained' | 'rule_removed';
+  readonly reason: 'threshold' | 'cleared' | 'not_sustained' | 'rule_removed' | 'device_forgotten';
   readonly labels: Readonly<Record<string, string>>;
   readonly summary: string;
 }

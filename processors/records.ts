@@ -1,0 +1,62 @@
+/** Outputs as records of their topics. Each carries the timestamp of the record it comes from. */
+import type { BusRecord, NewRecord } from '../bus/port.ts';
+import { cloudEventHeaders } from '../core/alert.ts';
+import { headers } from '../core/topics.ts';
+import type { AlertTransition, DeadLetter, LateReading } from './outputs.ts';
+
+/** The original bytes and headers, with why and where from. */
+export function deadLetterRecord(topic: string, { source, reason, error, index }: DeadLetter): NewRecord {
+  return {
+    key: source.key,
+    value: source.value,
+    headers: {
+      ...source.headers,
+      ...sourceHeaders(topic, source, index),
+      [headers.dlqReason]: reason,
+      [headers.dlqError]: error,
+    },
+    timestampMs: source.timestampMs,
+  };
+}
+
+/** The reading as JSON, how late it was, and the window it missed. */
+export function lateRecord(topic: string, late: LateReading): NewRecord {
+  const { source, reading, index, lateByMs, windowStartMs, windowEndMs } = late;
+  const { site, device, timeUs, seq, fields } = reading;
+  const windows = [{ every: '1m', start: isoTime(windowStartMs), end: isoTime(windowEndMs) }];
+  return {
+    key: source.key,
+    value: Buffer.from(JSON.stringify({ site, device, timeUs, seq, fields, lateByMs, windows })),
+    headers: { ...sourceHeaders(topic, source, index), 'content-type': 'application/json' },
+    timestampMs: source.timestampMs,
+  };
+}
+
+export function alertRecord({ alert, timeUs, sourceTimestampMs }: AlertTransition): NewRecord {
+  return {
+    key: alert.fingerprint,
+    value: Buffer.from(JSON.stringify(alert)),
+    headers: cloudEventHeaders(alert, Math.floor(timeUs / 1000)),
+    timestampMs: sourceTimestampMs,
+  };
+}
+
+/** The current state of an alert; a resolved one is told and then cleared, so that late joiners see only what is open. */
+export function alertStateRecords({ alert, sourceTimestampMs }: AlertTransition): NewRecord[] {
+  const record = { key: alert.fingerprint, headers: {}, timestampMs: sourceTimestampMs };
+  const state = { ...record, value: Buffer.from(JSON.stringify(alert)) };
+  return alert.status === 'resolved' ? [state, { ...record, value: null }] : [state];
+}
+
+function sourceHeaders(topic: string, source: BusRecord, index: number | null): Record<string, string> {
+  return {
+    [headers.sourceTopic]: topic,
+    [headers.sourcePartition]: String(source.partition),
+    [headers.sourceOffset]: String(source.offset),
+    ...(index === null ? {} : { [headers.sourceIndex]: String(index) }),
+  };
+}
+
+function isoTime(timeMs: number): string {
+  return new Date(timeMs).toISOString();
+}
