@@ -5,8 +5,9 @@
 import type { Clock } from '../core/clock.ts';
 import { messageOf, StoreUnavailableError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import { type PointRow, type ReaderCalls, StoreThread, type WriterCalls } from './embedded/calls.ts';
+import type { PointRow, ReaderCalls, WriterCalls } from './embedded/calls.ts';
 import { seriesKey } from './embedded/series-key.ts';
+import { StoreThread } from './embedded/thread.ts';
 import type {
   HistoryPoint,
   HistoryQuery,

@@ -3,9 +3,10 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Fields, FieldValue } from '../../core/reading.ts';
 import type { HistoryPoint, HistoryQuery, NewestReading, RollupEvery, RollupPoint, StoredReading } from '../port.ts';
 import { boundUs, pointTimeMs } from '../time.ts';
-import { answerCalls, type ReaderCalls } from './calls.ts';
+import type { ReaderCalls } from './calls.ts';
 import { openDatabase } from './schema.ts';
 import { seriesKey } from './series-key.ts';
+import { answerCalls } from './thread.ts';
 
 interface StoredPoint {
   readonly time_us: number;

@@ -1,10 +1,11 @@
 /** The writing thread: all writes that come while one transaction commits go into the next one. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Refusal } from '../port.ts';
-import { answerCalls, type PointRow, type WriterCalls } from './calls.ts';
+import type { PointRow, WriterCalls } from './calls.ts';
 import { PointTable } from './points.ts';
 import { sweep } from './retention.ts';
 import { openDatabase, transaction } from './schema.ts';
+import { answerCalls } from './thread.ts';
 
 interface Waiting {
   readonly rows: readonly PointRow[];

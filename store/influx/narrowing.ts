@@ -39,15 +39,17 @@ export async function writeNarrowing(lines: readonly string[], send: SendLines):
   return [...first, ...second.map((line) => ({ ...line, index: line.index + middle }))];
 }
 
-/** A backlog older than the retention comes in whole batches. The count is of points, and only this message has all. */
+/**
+ * A backlog that is too old, or a device whose every reading has the wrong type, comes in whole batches. The server may
+ * count too few (of several shards it tells of one), never too many.
+ */
 function isRefusedWhole({ statusCode, message }: Rejected, count: number): boolean {
-  const dropped = /dropped (\d+) points outside retention policy/.exec(message)?.[1];
-  return statusCode === 422 && dropped !== undefined && Number(dropped) === count;
+  return statusCode === 422 && Number(/dropped=(\d+)/.exec(message)?.[1]) === count;
 }
 
 function reasonOf({ statusCode, message }: Rejected): RefusalReason {
   if (statusCode === 413 || /too long|too large|max key length exceeded/.test(message)) return 'too_large';
   if (message.includes('field type conflict')) return 'type_conflict';
-  if (/outside retention policy|beyond retention policy/.test(message)) return 'beyond_retention';
+  if (/(?:outside|beyond) retention policy/.test(message)) return 'beyond_retention';
   return 'invalid_point';
 }

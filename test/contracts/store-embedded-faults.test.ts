@@ -157,7 +157,7 @@ describe('the embedded store and its file', () => {
           { everyMs: 100, what: 'old points gone' },
         );
       const slowest = await slowestWriteDuring(store, nowUs, oldOnesAreGone);
-      expect(slowest).toBeLessThan(500);
+      expect(slowest).toBeLessThan(250);
       sizes.push(statSync(file).size + statSync(`${file}-wal`).size);
     }
     expect(sizes.at(-1)).toBeLessThan(sizes[1]! * 1.2);
@@ -212,7 +212,7 @@ describe.skipIf(!canMount)('the embedded store on a full disk', () => {
       promised += 500;
     };
     const fill = async () => {
-      for (;;) await writeBatch();
+      while (promised < 1_000_000) await writeBatch();
     };
     await expect(fill()).rejects.toThrow(StoreUnavailableError);
     await expect(writeBatch()).rejects.toThrow(StoreUnavailableError);

@@ -146,6 +146,18 @@ describe.skipIf(influx === null)('the InfluxDB store behind a proxy', () => {
     expect(proxy.writes).toHaveLength(1);
   });
 
+  it('finds a run of bad points without asking for each', async () => {
+    const field = freshField();
+    const site = freshSite();
+    await store.write(readingsOf(site, 1, field));
+    const bad = (i: number) => i >= 300 && i < 900;
+    const points = readingsOf(site, 1024, field).map((one, i) => (bad(i) ? { ...one, fields: { [field]: 'x' } } : one));
+    proxy.reset();
+    const refusals = await store.write(points);
+    expect(refusals.map(({ index }) => index)).toEqual(points.map((_, i) => i).filter(bad));
+    expect(proxy.writes.length).toBeLessThanOrEqual(41);
+  });
+
   it('sends raw points before rollups', async () => {
     const raw = telemetry(freshSite(), 'd');
     const rollup = { ...raw, bucket: 'rollup' as const };

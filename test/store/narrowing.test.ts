@@ -40,6 +40,17 @@ describe('narrowing a refused batch', () => {
     expect(await writeNarrowing(['a'], send)).toEqual([{ index: 0, reason, message }]);
   });
 
+  it('asks no further when the server counts every line', async () => {
+    const { sent, send } = refusing(new Set(lines), {
+      statusCode: 422,
+      message: 'field type conflict: … dropped=1000',
+    });
+    const refused = await writeNarrowing(lines, send);
+    expect(refused).toHaveLength(1000);
+    expect(refused[999]).toMatchObject({ index: 999, reason: 'type_conflict' });
+    expect(sent).toHaveLength(1);
+  });
+
   it('keeps messages short', async () => {
     const { send } = refusing(new Set(['a']), { statusCode: 400, message: 'x'.repeat(100_000) });
     expect((await writeNarrowing(['a'], send))[0]?.message).toHaveLength(500);
