@@ -20,6 +20,8 @@ export interface RoleStatus {
 export interface GatewayStatus extends RoleStatus {
   readonly role: 'gateway';
   readonly clients: number;
+  /** Where devices connect; `null` before it listens. */
+  readonly mqtt: { readonly host: string; readonly port: number } | null;
   readonly ledger: GatewayLedger;
   /** Milliseconds from taking a message to its acknowledgement, over the last seconds; `null` before the first. */
   readonly ackMs: { readonly p50: number; readonly p99: number } | null;
