@@ -1,0 +1,92 @@
+/**
+ * CPU-seconds per million messages of the gateway process and of the processor process, each measured from outside
+ * while nothing else runs in it. See `bench/README.md` before you compare anything.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { arch, cpus, platform, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startInflux } from '../test/support/influx-server.ts';
+import { startKafka } from '../test/support/kafka-server.ts';
+import { measureGateway } from './gateway.ts';
+import { measureProcessor } from './processor.ts';
+
+const { values: flags } = parseArgs({
+  options: {
+    messages: { type: 'string', default: '500000' },
+    only: { type: 'string' },
+    embedded: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (flags.help) {
+  console.log(`npm run bench -- [--messages N] [--only gateway|processor] [--embedded] [--json]
+  --messages N   messages measured, after a warm-up of a fifth of it (500000)
+  --only PART    measure one part
+  --embedded     on the embedded bus and store; default: real Kafka and InfluxDB, where they can be had
+  --json         print JSON`);
+  process.exit(0);
+}
+
+/** What a run is measured on: the environment of each measured part, with topics and buckets of its own. */
+async function openServices(): Promise<{
+  env(part: string): Record<string, string>;
+  names: string;
+  close(): Promise<void>;
+}> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
+  const removeData = () => rm(dataDir, { recursive: true, force: true });
+  const common = { SLUICE_LOG_LEVEL: 'info', SLUICE_HTTP_PORT: '0', SLUICE_MQTT_PORT: '0' };
+  if (flags.embedded) {
+    const env = (part: string) => ({ ...common, SLUICE_DATA_DIR: join(dataDir, part) });
+    return { env, names: 'embedded bus and store', close: removeData };
+  }
+  const [kafka, influx] = await Promise.all([startKafka(), startInflux()]);
+  const missing = [kafka, influx].flatMap((service) => ('skip' in service ? [service.skip] : []));
+  if ('skip' in kafka || 'skip' in influx) {
+    throw new Error(`real services are missing (or use --embedded):\n${missing.join('\n')}`);
+  }
+  const run = randomBytes(3).toString('hex');
+  return {
+    env: (part) => ({
+      ...common,
+      KAFKA_BROKERS: kafka.brokers,
+      SLUICE_TOPIC_PREFIX: `bench-${run}-${part}.`,
+      INFLUX_URL: influx.url,
+      INFLUX_TOKEN: influx.token,
+      INFLUX_ORG: influx.org,
+      INFLUX_BUCKET: `bench-${run}-${part}`,
+      INFLUX_ROLLUP_BUCKET: `bench-rollups-${run}-${part}`,
+    }),
+    names: 'Kafka and InfluxDB',
+    close: async () => {
+      await Promise.all([kafka.close(), influx.close()]);
+      await removeData();
+    },
+  };
+}
+
+const services = await openServices();
+try {
+  const messages = Number(flags.messages);
+  const results: Record<string, object> = {};
+  if (flags.only !== 'processor') results.gateway = await measureGateway(services.env('gateway'), messages);
+  if (flags.only !== 'gateway') results.processor = await measureProcessor(services.env('processor'), messages);
+  const machine = {
+    node: process.version,
+    platform: `${platform()} ${arch()}`,
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+  };
+  if (flags.json) {
+    console.log(JSON.stringify({ on: services.names, machine, results }, null, 2));
+  } else {
+    console.log(`on ${services.names}; Node ${machine.node}, ${machine.cores} × ${machine.cpu}`);
+    for (const [part, figures] of Object.entries(results)) console.log(part, figures);
+  }
+} finally {
+  await services.close();
+}

@@ -1,0 +1,19 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
+import { replay } from '../processors/replay.ts';
+import { readConfig } from './config-sources.ts';
+import { type CommonFlags, flagValues } from './flags.ts';
+import { readRules } from './rules.ts';
+
+export async function processFile(flags: CommonFlags & { in: string; flush: boolean }): Promise<void> {
+  const config = readConfig(flags.config, flagValues(flags));
+  const input = flags.in === '-' ? process.stdin : createReadStream(flags.in);
+  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+  const outputs = replay(lines, config.processing, readRules(config), { flush: flags.flush });
+  await pipeline(outputs, withLineEnds, process.stdout, { end: false });
+}
+
+async function* withLineEnds(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const line of lines) yield `${line}\n`;
+}

@@ -1,0 +1,273 @@
+/**
+ * The composition root: config → bus → store → processor → gateway → web. The only file that names adapters. Parts
+ * start in this order and close in the reverse one, so that what was taken is drained before what holds it goes away.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EmbeddedBus } from './bus/embedded.ts';
+import { KafkaBus } from './bus/kafka.ts';
+import type { Bus } from './bus/port.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import type { Config } from './core/config.ts';
+import { messageOf, SluiceError } from './core/errors.ts';
+import type { Logger } from './core/log.ts';
+import type { PipelineStatus } from './core/status.ts';
+import { type TopicNames, topicNames, topicSpecs } from './core/topics.ts';
+import { Gateway } from './gateway/gateway.ts';
+import type { Rule } from './processors/rules/file.ts';
+import { Processor } from './processors/runner.ts';
+import { EmbeddedStore } from './store/embedded.ts';
+import { InfluxStore } from './store/influx.ts';
+import type { Store } from './store/port.ts';
+import { WebServer } from './web/server.ts';
+import { StatusReporter } from './web/status-reporter.ts';
+
+/** What runs in this process. Health and metrics are always served; `page` adds the live page and the API. */
+export interface Roles {
+  readonly gateway: boolean;
+  readonly processor: boolean;
+  readonly page: boolean;
+}
+
+export interface PipelineContext {
+  readonly rules: readonly Rule[];
+  readonly version: string;
+  /** Unique per run; part of every `ingest.id`. */
+  readonly instance: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+interface Part {
+  readonly name: string;
+  start(): Promise<void>;
+  close(deadlineMs: number): Promise<void>;
+}
+
+export class Pipeline {
+  readonly bus: Bus;
+  readonly store: Store | null;
+  readonly gateway: Gateway | null;
+  readonly processor: Processor | null;
+  readonly web: WebServer;
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  /** In flow order from the back: what others depend on comes first. */
+  readonly #parts: readonly Part[];
+  #started: Part[] = [];
+  #closing: Promise<void> | null = null;
+
+  constructor(config: Config, roles: Roles, context: PipelineContext) {
+    const clock = context.clock ?? systemClock;
+    const { log, instance, version } = context;
+    const topics = topicNames(config.topics.prefix);
+    this.#config = config;
+    this.#log = log;
+    this.#clock = clock;
+
+    this.bus = openBus(config, clock, log);
+    this.store = roles.processor || roles.page ? openStore(config, clock, log) : null;
+    this.processor =
+      roles.processor && this.store !== null
+        ? new Processor({
+            bus: this.bus,
+            store: this.store,
+            topics,
+            group: config.processing.group,
+            rules: context.rules,
+            options: config.processing,
+            instance,
+            version,
+            clock,
+            log: log.child({ part: 'processor' }),
+          })
+        : null;
+    this.gateway = roles.gateway
+      ? new Gateway({
+          bus: this.bus,
+          topics,
+          instance,
+          version,
+          options: gatewayOptions(config),
+          clock,
+          log: log.child({ part: 'gateway' }),
+        })
+      : null;
+    this.web = this.#makeWeb(roles, topics, context, clock);
+    this.#parts = this.#makeParts(topics, clock);
+  }
+
+  /** Starts every part in order; when one cannot start, those before it are closed again and its error is thrown. */
+  async start(): Promise<void> {
+    if (this.bus.kind === 'embedded' || this.store?.kind === 'embedded') {
+      await mkdir(this.#config.dataDir, { recursive: true });
+    }
+    for (const part of this.#parts) {
+      try {
+        await part.start();
+      } catch (error) {
+        await this.close();
+        throw error;
+      }
+      this.#started.push(part);
+    }
+  }
+
+  /** Rejects when a part cannot go on by itself; never resolves before the pipeline is closed. */
+  get failed(): Promise<void> {
+    return this.processor?.failed ?? new Promise(() => {});
+  }
+
+  /** Drains and closes in flow order, each part within `drainTimeoutMs`; names who was late. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeParts();
+    return this.#closing;
+  }
+
+  async #closeParts(): Promise<void> {
+    const deadlineMs = this.#config.drainTimeoutMs;
+    const late: string[] = [];
+    for (const part of this.#started.reverse()) {
+      const timeout = new AbortController();
+      const closed = part.close(deadlineMs).then(() => true);
+      const inTime = await Promise.race([
+        closed,
+        this.#clock.sleep(deadlineMs, timeout.signal).then(() => false),
+      ]).catch((error) => {
+        this.#log.error({ part: part.name, error: messageOf(error) }, 'a part failed while closing');
+        return true;
+      });
+      timeout.abort();
+      if (!inTime) {
+        closed.catch(() => {});
+        late.push(part.name);
+      }
+    }
+    if (late.length > 0) {
+      throw new SluiceError(
+        'CLOSE_TIMEOUT',
+        `not closed within ${deadlineMs} ms: ${late.join(', ')}; what was not acknowledged will be sent again by its client`,
+      );
+    }
+  }
+
+  #makeWeb(roles: Roles, topics: TopicNames, context: PipelineContext, clock: Clock): WebServer {
+    const { bus, store } = this;
+    const config = this.#config;
+    return new WebServer({
+      host: config.host,
+      port: config.httpPort,
+      version: context.version,
+      clock,
+      log: context.log.child({ part: 'web' }),
+      checks: { bus: () => bus.ping(), ...(store === null ? {} : { store: () => store.ping() }) },
+      problems: () => [...(this.gateway?.ready() ?? []), ...(this.processor?.ready() ?? [])],
+      status: () => this.status(),
+      pipeline: roles.page && store !== null ? { bus, store, topics, group: config.processing.group } : null,
+    });
+  }
+
+  #makeParts(topics: TopicNames, clock: Clock): Part[] {
+    const { bus, store, processor, gateway, web } = this;
+    const parts: (Part | null)[] = [
+      { name: 'bus', start: () => bus.start(), close: () => bus.close() },
+      store && { name: 'store', start: () => store.start(), close: () => store.close() },
+      { name: 'embedded set-up', start: () => this.#setUpEmbedded(), close: async () => {} },
+      processor && { name: 'processor', start: () => processor.start(), close: (ms) => processor.close(ms) },
+      gateway && { name: 'gateway', start: () => gateway.start(), close: (ms) => gateway.close(ms) },
+      this.#reporterPart(topics, clock),
+      { name: 'web', start: () => web.start(), close: () => web.close() },
+    ];
+    return parts.filter((part) => part !== null);
+  }
+
+  #reporterPart(topics: TopicNames, clock: Clock): Part {
+    const reporter = new StatusReporter({
+      bus: this.bus,
+      topics,
+      status: () => this.status(),
+      clock,
+      log: this.#log,
+    });
+    return { name: 'status reporter', start: () => reporter.start(), close: () => reporter.close() };
+  }
+
+  /** What the roles of this process say of themselves. */
+  status(): PipelineStatus[] {
+    return [this.gateway, this.processor].flatMap((role) => (role === null ? [] : [role.status()]));
+  }
+
+  /** The embedded adapters need no one to set them up; Kafka and InfluxDB are set up by `sluice setup`. */
+  async #setUpEmbedded(): Promise<void> {
+    if (this.bus.kind === 'embedded') await this.bus.createTopics(topicSpecs(this.#config.topics));
+    if (this.store?.kind === 'embedded') await this.store.setup();
+  }
+}
+
+/** Creates topics and buckets where they are missing; returns what it created, in words. */
+export async function setUp(config: Config, log: Logger, clock: Clock = systemClock): Promise<string[]> {
+  const bus = openBus(config, clock, log);
+  const store = openStore(config, clock, log);
+  if (bus.kind === 'embedded' || store.kind === 'embedded') await mkdir(config.dataDir, { recursive: true });
+  try {
+    await bus.start();
+    await store.start();
+    const topics = await bus.createTopics(topicSpecs(config.topics));
+    return [...topics.map((name) => `topic ${name}`), ...(await store.setup())];
+  } finally {
+    await store.close();
+    await bus.close();
+  }
+}
+
+export function openBus(config: Config, clock: Clock, log: Logger): Bus {
+  const { kafka } = config;
+  const partLog = log.child({ part: 'bus' });
+  if (kafka.brokers === undefined) {
+    return new EmbeddedBus({ file: join(config.dataDir, 'bus.sqlite'), clock, log: partLog });
+  }
+  return new KafkaBus({
+    brokers: kafka.brokers,
+    clientId: kafka.clientId,
+    ssl: kafka.ssl,
+    sasl:
+      kafka.saslMechanism === undefined
+        ? null
+        : { mechanism: kafka.saslMechanism, username: kafka.saslUsername!, password: kafka.saslPassword! },
+    lanes: kafka.lanes,
+    replicationFactor: kafka.replicationFactor ?? null,
+    startTimeoutMs: config.startTimeoutMs,
+    clock,
+    log: partLog,
+  });
+}
+
+export function openStore(config: Config, clock: Clock, log: Logger): Store {
+  const { influx, retention } = config;
+  const partLog = log.child({ part: 'store' });
+  if (influx.url === undefined) {
+    return new EmbeddedStore({ file: join(config.dataDir, 'store.sqlite'), retention, clock, log: partLog });
+  }
+  return new InfluxStore({
+    url: influx.url,
+    token: influx.token!,
+    org: influx.org,
+    rawBucket: influx.bucket,
+    rollupBucket: influx.rollupBucket,
+    retention,
+    startTimeoutMs: config.startTimeoutMs,
+    clock,
+    log: partLog,
+  });
+}
+
+function gatewayOptions(config: Config) {
+  const { username, password, ...options } = config.mqtt;
+  return {
+    ...options,
+    host: config.host,
+    insecure: config.insecure,
+    credentials: username === undefined || password === undefined ? null : { username, password },
+  };
+}

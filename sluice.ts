@@ -1,0 +1,80 @@
+#!/usr/bin/env node
+/** The command line. Each command is a thin wrapper: what it does is in `cli/` and `pipeline.ts`. */
+import { Command, Option } from 'commander';
+import { printConfig } from './cli/config.ts';
+import { type CommonFlags, commonFlags } from './cli/flags.ts';
+import { processFile } from './cli/process.ts';
+import { runRoles } from './cli/run.ts';
+import { runSetup } from './cli/setup.ts';
+import { addSimulateOptions, simulate } from './cli/simulate.ts';
+import { version } from './cli/version.ts';
+import { messageOf, SluiceError } from './core/errors.ts';
+
+const program = new Command('sluice')
+  .description('IoT telemetry pipeline: MQTT in, an event bus, stream processing, time series and alerts out.')
+  .version(version)
+  .showHelpAfterError('(add --help for what there is)')
+  .addHelpText(
+    'after',
+    `
+Configuration: built-in defaults, then sluice.yaml, then environment (SLUICE_…, KAFKA_…, INFLUX_…), then flags.
+\`sluice config\` prints what is in force.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 130 ended by a second signal
+
+Try it:
+  sluice start --demo
+  mosquitto_pub -q 1 -t iot/lab/s1/telemetry -m '{"temperature":21.5}'`,
+  );
+
+/** A command that takes the flags of the configuration. */
+function command(name: string, description: string): Command {
+  const made = program.command(name).description(description);
+  for (const option of commonFlags) made.addOption(option);
+  return made;
+}
+
+command('start', 'run everything in this process: gateway, processor, API and live page')
+  .option('--demo', 'add a small simulated fleet')
+  .action((flags: CommonFlags & { demo?: boolean }) =>
+    runRoles({ gateway: true, processor: true, page: true }, flags, { demo: flags.demo === true }),
+  );
+command('gateway', 'run one MQTT gateway; run as many as you need').action((flags: CommonFlags) =>
+  runRoles({ gateway: true, processor: false, page: false }, flags),
+);
+command('processor', 'run one stream processor; partitions are shared among all that run').action(
+  (flags: CommonFlags) => runRoles({ gateway: false, processor: true, page: false }, flags),
+);
+command('web', 'serve the live page and the API for gateways and processors in other processes').action(
+  (flags: CommonFlags) => runRoles({ gateway: false, processor: false, page: true }, flags),
+);
+command('setup', 'create the topics and buckets that are missing, with their settings')
+  .option('--json', 'print what was created as JSON')
+  .action((flags: CommonFlags & { json?: boolean }) => runSetup(flags));
+command('config', 'print the configuration in force, secrets hidden')
+  .option('--json', 'print it as JSON')
+  .option('--all', 'print every key with its meaning, default and environment variable')
+  .action((flags: CommonFlags & { json?: boolean; all?: boolean }) => printConfig(flags));
+command('process', 'run the stages of the pipeline over a file and print every output as NDJSON')
+  .addOption(new Option('--in <file>', 'records to process, NDJSON; - for standard input').makeOptionMandatory())
+  .option('--no-flush', 'leave windows open at the end of the input')
+  .addHelpText(
+    'after',
+    `
+A line in: {"topic": "iot/lab/s1/telemetry", "payload": {"temperature": 21.5}, "receivedAtMs": 1760000000000}
+or with "payloadText" or "payloadBase64"; a tick: {"tick": true, "receivedAtMs": 1760000002000}
+A line out: {"kind": "reading" | "rollup" | "late" | "duplicate" | "deadLetter" | "alert", …}`,
+  )
+  .action((flags: CommonFlags & { in: string; flush: boolean }) => processFile(flags));
+addSimulateOptions(
+  program.command('simulate').description('publish like a fleet of devices to any MQTT broker'),
+).action(simulate);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const code = error instanceof SluiceError ? error.code : 'UNEXPECTED';
+  process.stderr.write(`sluice: ${code}: ${messageOf(error)}\n`);
+  if (!(error instanceof SluiceError)) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+  process.exitCode = code === 'CONFIG_INVALID' ? 2 : 1;
+}

@@ -1,0 +1,84 @@
+/** A role of the pipeline as a process of its own, as an operator would run it: to be killed, stopped and started again. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const program = join(import.meta.dirname, '../../sluice.ts');
+
+export interface RoleProcess {
+  readonly pid: number;
+  readonly http: string;
+  readonly mqttPort: number | null;
+  /** `kill -9`, resolved when the process is gone. */
+  kill(): Promise<void>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+  /** What it logged so far, newest last: for the message of a failing test. */
+  log(): readonly string[];
+}
+
+/** Starts `sluice ROLE …` and resolves when it says that it has started. */
+export async function startRole(args: readonly string[], env: Record<string, string>): Promise<RoleProcess> {
+  const child = spawn(process.execPath, [program, ...args], {
+    env: { ...cleanEnvironment(), SLUICE_LOG_FORMAT: 'json', ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const lines: string[] = [];
+  const started = new Promise<{ http: Address; mqtt: Address | null }>((resolve, reject) => {
+    createInterface({ input: child.stderr! }).on('line', (line) => {
+      lines.push(line);
+      if (lines.length > 500) lines.shift();
+      if (line.includes('"msg":"started"')) resolve(JSON.parse(line));
+    });
+    child.once('exit', (code, signal) => {
+      reject(
+        new Error(`sluice ${args.join(' ')} ended (${code ?? signal}) before it had started:\n${lines.join('\n')}`),
+      );
+    });
+    child.once('error', reject);
+  });
+  const { http, mqtt } = await started;
+  return {
+    pid: child.pid!,
+    http: `http://${http.host}:${http.port}`,
+    mqttPort: mqtt?.port ?? null,
+    kill: async () => {
+      await end(child, 'SIGKILL');
+    },
+    stop: () => end(child, 'SIGTERM'),
+    log: () => lines,
+  };
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const exited = once(child, 'exit');
+  child.kill(signal);
+  await exited;
+  return child.exitCode;
+}
+
+/** The environment without what would configure the pipeline behind the test's back. */
+function cleanEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(SLUICE_|KAFKA_|INFLUX_|NODE_ENV|VITEST)/.test(name)),
+  );
+}
+
+/** A port that was free a moment ago: for a process that must come back at the same address. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
