@@ -2,17 +2,17 @@
  * The event bus of one machine: a SQLite file that several processes share. It is the single-machine default and the
  * gateway's disk spool, not a distributed engine: beyond one machine the answer is Kafka.
  */
-import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../core/clock.ts';
-import { isSluiceError, messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
+import { messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { TopicSpec } from '../core/topics.ts';
 import { Follower } from './embedded/follower.ts';
 import { Member } from './embedded/member.ts';
 import { packAppend } from './embedded/packing.ts';
-import type { ReaderOperations, ThreadOptions, TopicInfo, WriterOperations } from './embedded/protocol.ts';
+import type { TopicInfo, WriterOperations } from './embedded/protocol.ts';
 import { Source } from './embedded/source.ts';
-import { Thread } from './embedded/thread.ts';
+import type { Thread } from './embedded/thread.ts';
+import { closeThreads, openThreads, type Threads } from './embedded/threads.ts';
 import type { BatchHandler, Bus, BusRecord, ConsumeOptions, Consumption, Following, Lag, NewRecord } from './port.ts';
 
 export interface EmbeddedBusOptions {
@@ -39,12 +39,8 @@ const defaults = {
   tombstoneRetentionMs: 3_600_000,
 };
 
-const START_RETRY_AFTER_MS = 100;
-
 /** What there is between `start` and `close`. */
-interface Running {
-  readonly writer: Thread<WriterOperations>;
-  readonly reader: Thread<ReaderOperations>;
+interface Running extends Threads {
   readonly source: Source;
   readonly stopRetention: () => void;
 }
@@ -234,41 +230,10 @@ export class EmbeddedBus implements Bus {
   }
 
   async #start(): Promise<void> {
-    const { file, lockTimeoutMs, clock, retentionEveryMs } = this.#options;
-    const { port1, port2 } = new MessageChannel();
-    const thread = { file, lockTimeoutMs };
-    const writer = new Thread<WriterOperations>({
-      ...thread,
-      role: 'writer',
-      committed: port1,
-    } satisfies ThreadOptions);
-    const reader = new Thread<ReaderOperations>({
-      ...thread,
-      role: 'reader',
-      committed: port2,
-    } satisfies ThreadOptions);
-    try {
-      await this.#open(() => writer.call('open', null));
-      await this.#open(() => reader.call('open', null));
-    } catch (error) {
-      await Promise.all([writer.close(), reader.close()]);
-      throw error;
-    }
-    const stopRetention = clock.every(retentionEveryMs, () => void this.#retain(writer));
-    this.#running = { writer, reader, source: new Source(reader), stopRetention };
-  }
-
-  async #open(open: () => Promise<void>): Promise<void> {
-    const { clock, startTimeoutMs } = this.#options;
-    const deadlineMs = clock.nowMs() + startTimeoutMs;
-    for (;;) {
-      try {
-        return await open();
-      } catch (error) {
-        if (!isSluiceError(error, 'BUS_UNAVAILABLE') || clock.nowMs() >= deadlineMs) throw error;
-        await clock.sleep(START_RETRY_AFTER_MS);
-      }
-    }
+    const threads = await openThreads(this.#options);
+    const { clock, retentionEveryMs } = this.#options;
+    const stopRetention = clock.every(retentionEveryMs, () => void this.#retain(threads.writer));
+    this.#running = { ...threads, source: new Source(threads.reader), stopRetention };
   }
 
   /** Deletes what is too old or too much, slice by slice; appends go on between the slices. */
@@ -295,6 +260,6 @@ export class EmbeddedBus implements Bus {
     await Promise.all([...this.#followers].map((follower) => follower.close()));
     this.#running = null;
     await Promise.allSettled(this.#pending);
-    await Promise.all([running.writer.close(), running.reader.close()]);
+    await closeThreads(running);
   }
 }
