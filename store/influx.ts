@@ -178,9 +178,9 @@ export class InfluxStore implements Store {
   readonly #requestApi = async (method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> => {
     try {
       if (method === 'GET') return await this.#reading.get(path, pingTimeoutMs);
-      return await this.#reading.post(path, JSON.stringify(body));
+      return await this.#reading.post(path, JSON.stringify(body), readTimeoutMs);
     } catch (error) {
-      if (error instanceof HttpError && error.statusCode === 404) return null;
+      if (method === 'GET' && error instanceof HttpError && error.statusCode === 404) return null;
       throw asOutage(error);
     }
   };
@@ -232,8 +232,8 @@ class Connection {
     return this.#client.transport.request(path, '', { method: 'GET', headers: { accept: 'application/json' }, signal });
   }
 
-  post(path: string, json: string): Promise<unknown> {
-    return this.#client.transport.request(path, json, { method: 'POST' });
+  post(path: string, json: string, timeoutMs: number): Promise<unknown> {
+    return this.#client.transport.request(path, json, { method: 'POST', signal: AbortSignal.timeout(timeoutMs) });
   }
 
   /** Resolves to the status of a 2xx answer: a middleman's page with 200 is not a stored batch. */

@@ -1,6 +1,6 @@
 import { StoreUnavailableError } from '../../core/errors.ts';
 
-/** One API request with a JSON answer; `null` where the server answers 404. Rejects with StoreUnavailableError. */
+/** One API request with a JSON answer; `null` where it answers a GET with 404. Rejects with StoreUnavailableError. */
 export type RequestApi = (method: 'GET' | 'POST', path: string, body?: object) => Promise<unknown>;
 
 export interface BucketSpec {

@@ -218,8 +218,12 @@ describe.skipIf(!canMount)('the embedded store on a full disk', () => {
     await expect(writeBatch()).rejects.toThrow(StoreUnavailableError);
     expect(promised).toBeGreaterThan(0);
     expect(await temperatures(store, 'lab')).toHaveLength(promised);
+    const newcomer = Array.from({ length: 5000 }, (_, i) => point(telemetry('new', 'd'), baseUs + i, { voltage: i }));
+    await expect(store.write(newcomer)).rejects.toThrow(StoreUnavailableError);
 
     rmSync(ballast);
+    expect(await store.write(newcomer)).toEqual([]);
+    expect(await store.readings('new', 'd', always.fromMs, always.toMs)).toHaveLength(5000);
     await writeBatch();
     expect(await temperatures(store, 'lab')).toEqual(Array.from({ length: promised }, (_, i) => i));
   });

@@ -42,9 +42,4 @@ export function closing(make: MakeStore): void {
     await store.close();
     await expect(store.write([point(telemetry('s', 'd'), baseUs, { t: 1 })])).rejects.toThrow(StoreUnavailableError);
   });
-
-  it('may be closed without a start', async () => {
-    const { store } = await make(forEver);
-    await store.close();
-  });
 }
