@@ -1,7 +1,6 @@
 /** A role of the pipeline as a process of its own, as an operator would run it: to be killed, stopped and started again. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -70,15 +69,4 @@ function cleanEnvironment(): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(SLUICE_|KAFKA_|INFLUX_|NODE_ENV|VITEST)/.test(name)),
   );
-}
-
-/** A port that was free a moment ago: for a process that must come back at the same address. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
