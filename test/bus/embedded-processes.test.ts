@@ -127,6 +127,26 @@ test('while another process holds the lock an append waits for it, and past the 
   expect(records.map((each) => each.value?.toString())).toEqual(['waits']);
 });
 
+test('what was refused with its transaction is not written by a later one', async () => {
+  const file = join(await temporaryFolder(), 'bus.db');
+  const bus = await openBus(file);
+  await bus.createTopics([topic('topic')]);
+  const other = new DatabaseSync(file);
+  other.exec('BEGIN IMMEDIATE');
+  const values = ['first', 'second'];
+  const appends = Promise.allSettled(values.map((value) => bus.append('topic', [record(value)])));
+  await bus.partitionCount('topic');
+  // Not an integer: the file refuses it, and the whole transaction with it.
+  const broken = bus.createTopics([topic('broken', { maxMessageBytes: 0.5 })]);
+  other.exec('COMMIT');
+  other.close();
+  await expect(broken).rejects.toMatchObject({ code: 'BUS_UNAVAILABLE' });
+  const promised = (await appends).flatMap(({ status }, i) => (status === 'fulfilled' ? [values[i]] : []));
+  await bus.append('topic', [record('after')]);
+  const { records } = await bus.read('topic', 0, 0, 10);
+  expect(records.map((each) => each.value?.toString())).toEqual([...promised, 'after']);
+});
+
 test('a file of a newer schema is refused with what to do', async () => {
   const file = join(await temporaryFolder(), 'bus.db');
   const bus = await openBus(file);
