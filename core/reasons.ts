@@ -29,11 +29,13 @@ export const ignoredReasons = {
 export const rejectedReasons = {
   future: { intended: false, text: 'the event time is further ahead of the receive time than `maxFutureMs`' },
   too_old: { intended: false, text: 'the event time is before the year 2000: the device clock is not set' },
+  same_time: { intended: false, text: 'more than 1,000 different readings of the device at one time' },
 } as const satisfies Record<string, ReasonInfo>;
 
 /** Why an accepted reading is stored but takes part in no window. */
 export const notWindowedReasons = {
   no_number: { intended: true, text: 'no field is a number' },
+  too_many_fields: { intended: false, text: 'the window of the device would hold more than 1,024 fields' },
 } as const satisfies Record<string, ReasonInfo>;
 
 /** Why the gateway did not append a message it received. */

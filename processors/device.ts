@@ -1,100 +1,85 @@
-/** What is known of one device: its time, what was seen of it, its open windows, its rules. */
+/** What is known of one device: its time, what was seen of it, its windows, its rules. */
+import type { Alert } from '../core/alert.ts';
 import type { Reading } from '../core/reading.ts';
-import { identityOf, SeenReadings, type SeenState } from './dedup.ts';
+import type { Point, Series } from '../store/port.ts';
+import type { StateReader, StateWriter } from './codec.ts';
+import { SeenReadings } from './dedup.ts';
 import type { ProcessingOptions } from './options.ts';
-import { DeviceSeries } from './points.ts';
-import { DeviceRules } from './rules/device-rules.ts';
+import { rawSeries } from './points.ts';
+import { DeviceRules, type Raise } from './rules/device-rules.ts';
 import type { Rule } from './rules/file.ts';
-import { TumblingWindows, type WindowState, windowUs } from './window/tumbling.ts';
+import { DeviceWindows, type Windowed, windowStartUs } from './window/windows.ts';
 
-/** `seq` without `ts`: the newest so many identities are remembered. */
-const maxUntimed = 1024;
-
-export interface DeviceSnapshot {
-  readonly site: string;
-  readonly device: string;
-  readonly newestUs: number;
-  readonly lastSeenMs: number;
-  readonly seen: SeenState;
-  readonly untimed: number[];
-  readonly windows: WindowState[];
-  readonly rules: ReturnType<DeviceRules['state']>;
+/** What all devices of a partition share. */
+export interface DeviceContext {
+  readonly options: ProcessingOptions;
+  readonly rules: readonly Rule[];
+  readonly emitRollup: (rollup: Point) => void;
+  readonly raise: Raise;
 }
 
 export class Device {
   readonly site: string;
   readonly device: string;
-  readonly series: DeviceSeries;
-  readonly windows = new TumblingWindows();
+  readonly series: Series;
+  readonly seen = new SeenReadings();
+  readonly windows: DeviceWindows;
   readonly rules: DeviceRules;
-  /** Newest event time: the watermark follows it. */
-  newestUs = Number.NEGATIVE_INFINITY;
-  /** Receive time of the newest message: silence counts from here. */
+  /** Partition clock at its newest message: silence counts from here. */
   lastSeenMs = 0;
-  readonly #seen = new SeenReadings();
-  /** Identities of readings with a `seq` and no time, oldest first. */
-  readonly #untimed = new Set<number>();
+  readonly #outOfOrdernessUs: number;
+  readonly #latenessUs: number;
+  /** Newest event time: the watermark follows it, and nothing but the device's own readings moves it. */
+  #newestUs = Number.NEGATIVE_INFINITY;
 
-  constructor(site: string, device: string, rules: readonly Rule[]) {
+  constructor(site: string, device: string, { options, rules, emitRollup, raise }: DeviceContext) {
     this.site = site;
     this.device = device;
-    this.series = new DeviceSeries(site, device);
-    this.rules = new DeviceRules({ site, device }, rules);
+    this.series = rawSeries(site, device);
+    this.windows = new DeviceWindows(site, device, emitRollup);
+    this.rules = new DeviceRules(site, device, rules, raise);
+    this.#outOfOrdernessUs = options.outOfOrdernessMs * 1000;
+    this.#latenessUs = options.latenessMs * 1000;
   }
 
-  watermarkUs(options: ProcessingOptions): number {
-    return this.newestUs - options.outOfOrdernessMs * 1000;
+  get watermarkUs(): number {
+    return this.#newestUs - this.#outOfOrdernessUs;
   }
 
-  /** The `k` of a reading, or -1 for a duplicate; `offset` is its record's (design: `docs/delivery.md`, identity). */
-  remember(reading: Reading, offset: number): number {
-    const isUntimed = reading.clock === 'gateway';
-    // Without `ts` and `seq` nothing tells a resend from a new reading: each message is one of its own.
-    const identity = identityOf(isUntimed && reading.seq === null ? offset : reading.seq, reading.fields);
-    if (isUntimed && reading.seq !== null) {
-      if (this.#untimed.has(identity)) return -1;
-      this.#untimed.add(identity);
-      if (this.#untimed.size > maxUntimed) this.#untimed.delete(this.#untimed.values().next().value!);
+  /** The window of such a reading can no longer be corrected, and its duplicates can no longer be told. */
+  isLate(timeUs: number): boolean {
+    return timeUs < this.seen.horizonUs;
+  }
+
+  /** Takes a reading that is neither late nor a duplicate: windows, rules, then the watermark, which closes windows. */
+  count(reading: Reading): Windowed {
+    const windowed = this.windows.add(reading, this.watermarkUs);
+    this.rules.evaluate(reading);
+    if (reading.timeUs > this.#newestUs) {
+      this.#newestUs = reading.timeUs;
+      this.seen.trim(windowStartUs(this.watermarkUs - this.#latenessUs));
+      this.windows.advance(this.watermarkUs, this.seen.horizonUs);
     }
-    if (reading.timeUs < this.#seen.horizonUs) return 0;
-    return this.#seen.add(reading.timeUs, identity);
+    return windowed;
   }
 
-  /** Whether a reading of this time can no longer be counted: judged once, before it moves the watermark. */
-  isLate(timeUs: number, options: ProcessingOptions): boolean {
-    const windowEndUs = Math.floor(timeUs / windowUs) * windowUs + windowUs;
-    const closedUs = this.watermarkUs(options) - options.latenessMs * 1000;
-    return windowEndUs <= closedUs || timeUs < this.#seen.horizonUs;
+  save(to: StateWriter): void {
+    to.text(this.site);
+    to.text(this.device);
+    to.double(this.lastSeenMs);
+    to.double(this.#newestUs);
+    this.seen.save(to);
+    this.windows.save(to);
+    this.rules.save(to);
   }
 
-  /** Moves the newest event time; identities of what can no longer be counted go. */
-  moveOn(timeUs: number, options: ProcessingOptions): void {
-    if (timeUs <= this.newestUs) return;
-    this.newestUs = timeUs;
-    this.#seen.trim(this.watermarkUs(options) - options.latenessMs * 1000 - windowUs);
-  }
-
-  snapshot(): DeviceSnapshot {
-    return {
-      site: this.site,
-      device: this.device,
-      newestUs: this.newestUs,
-      lastSeenMs: this.lastSeenMs,
-      seen: this.#seen.state(),
-      untimed: [...this.#untimed],
-      windows: this.windows.state(),
-      rules: this.rules.state(),
-    };
-  }
-
-  static restore(snapshot: DeviceSnapshot, rules: readonly Rule[]): Device {
-    const device = new Device(snapshot.site, snapshot.device, rules);
-    device.newestUs = snapshot.newestUs;
-    device.lastSeenMs = snapshot.lastSeenMs;
-    device.#seen.restore(snapshot.seen);
-    for (const identity of snapshot.untimed) device.#untimed.add(identity);
-    device.windows.restore(snapshot.windows);
-    device.rules.restore(snapshot.rules);
-    return device;
+  /** Returns the device, and the open alerts whose rule is not there any more. */
+  static load(from: StateReader, context: DeviceContext): { device: Device; orphans: Alert[] } {
+    const device = new Device(from.text(), from.text(), context);
+    device.lastSeenMs = from.double();
+    device.#newestUs = from.double();
+    device.seen.load(from);
+    device.windows.load(from);
+    return { device, orphans: device.rules.load(from) };
   }
 }

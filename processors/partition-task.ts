@@ -17,7 +17,7 @@ import { alertRecord, alertStateRecords, deadLetterRecord, lateRecord } from './
 import type { Rule } from './rules/file.ts';
 import { SettleList } from './settle.ts';
 import { decodeNote, encodeNote, type SnapshotRef, SnapshotTopic } from './state.ts';
-import { Topology, type TopologyState } from './topology.ts';
+import { Topology } from './topology.ts';
 
 export interface TaskContext {
   readonly bus: Bus;
@@ -41,7 +41,8 @@ export interface TaskCounters {
 }
 
 interface Snapshot {
-  readonly topology: TopologyState;
+  /** What `Topology.snapshot` gave. */
+  readonly topology: Buffer;
   readonly settlePoints: Point[];
   readonly settleAlerts: NewRecord[];
 }
@@ -283,7 +284,7 @@ export class PartitionTask {
     const { instance, clock, patience } = this.#context;
     const nowMs = clock.nowMs();
     const state: Snapshot = {
-      topology: memory.topology.state(),
+      topology: memory.topology.snapshot(),
       settlePoints: memory.points.entries(),
       settleAlerts: memory.alertStates.entries(),
     };

@@ -1,30 +1,25 @@
-/** The series of one device, made once and reused: stores cache by the identity of these objects. */
+/** Readings, rollups and alerts as points. A series is made once and reused: stores cache by the identity of the object. */
 import type { Alert } from '../core/alert.ts';
 import type { Point, Series } from '../store/port.ts';
-import type { Aggregates } from './window/fold.ts';
+import type { Fold } from './window/fold.ts';
 
-export class DeviceSeries {
-  readonly raw: Series;
-  readonly #site: string;
-  readonly #device: string;
-  readonly #rollups = new Map<string, Series>();
+export function rawSeries(site: string, device: string): Series {
+  return { bucket: 'raw', measurement: 'telemetry', tags: { site, device } };
+}
 
-  constructor(site: string, device: string) {
-    this.#site = site;
-    this.#device = device;
-    this.raw = { bucket: 'raw', measurement: 'telemetry', tags: { site, device } };
-  }
+export function rollupSeries(site: string, device: string, field: string): Series {
+  return { bucket: 'rollup', measurement: 'rollup_1m', tags: { site, device, field } };
+}
 
-  /** The point of a one-minute window; always all fields, so that an overwrite leaves nothing of its former value. */
-  rollup(field: string, startUs: number, aggregates: Aggregates, revision: number, final: boolean): Point {
-    let series = this.#rollups.get(field);
-    if (series === undefined) {
-      const tags = { site: this.#site, device: this.#device, field };
-      series = { bucket: 'rollup', measurement: 'rollup_1m', tags };
-      this.#rollups.set(field, series);
-    }
-    return { series, fields: { ...aggregates, revision, final }, timeUs: startUs, k: 0 };
-  }
+/** The point of a one-minute window: always all fields, so that an overwrite leaves nothing of its former value. */
+export function rollupPoint(series: Series, startUs: number, fold: Fold, revision: number, final: boolean): Point {
+  const { count, sum, min, max, mean, stddev, first, last, p50, p95, p99 } = fold.summary();
+  return {
+    series,
+    fields: { count, sum, min, max, mean, stddev, first, last, p50, p95, p99, revision, final },
+    timeUs: startUs,
+    k: 0,
+  };
 }
 
 /** The point of an alert's transition, for dashboards: the alerts topic is what consumers act on. */

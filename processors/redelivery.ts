@@ -1,57 +1,90 @@
 /**
- * The same message appended twice by its gateway (an append whose answer was lost). Counters of a gateway run rise
- * within a partition, so a counter that does not is a repetition.
+ * The gateway appends a record again when it never heard whether the first append was durable. Both copies carry one
+ * `ingest.id`, and the counters of a gateway run rise within a partition: one number per run tells a copy.
  */
+import type { StateReader, StateWriter } from './codec.ts';
+
+/** At the bound the run that was silent for the longest is forgotten: a copy of its last records would count as new. */
+const maxRuns = 1000;
+
+interface Run {
+  highest: number;
+  lastSeenMs: number;
+}
+
 export class Redelivery {
-  /** Gateway run → highest counter seen, and when (partition clock). Insertion order = order of first sight. */
-  readonly #runs = new Map<string, { counter: number; seenMs: number }>();
   readonly #forgetAfterMs: number;
-  #lastRun = '';
-  #last = { counter: 0, seenMs: 0 };
+  readonly #runs = new Map<string, Run>();
+  /** Records of one run come in rows: spares cutting the id and the look-up. */
+  #lastPrefix = '';
+  #lastRun: Run | null = null;
 
   constructor(forgetAfterMs: number) {
     this.#forgetAfterMs = forgetAfterMs;
   }
 
-  /** Whether `ingestId` (`RUN-COUNTER`) was seen before. A record without a well-formed id is never a repetition. */
-  isRepeated(ingestId: string | undefined, clockMs: number): boolean {
-    if (ingestId === undefined) return false;
+  /** Whether a record with this `ingest.id` was seen before; remembers it. An id of another form says nothing. */
+  isRepeat(ingestId: string, nowMs: number): boolean {
     const dash = ingestId.lastIndexOf('-');
-    const counter = Number(ingestId.slice(dash + 1));
-    if (dash < 1 || !Number.isSafeInteger(counter)) return false;
-    const known = this.#find(ingestId, dash);
-    if (counter <= known.counter) return true;
-    known.counter = counter;
-    known.seenMs = clockMs;
+    const counter = counterAt(ingestId, dash + 1);
+    if (dash < 1 || counter < 0) return false;
+    const run = this.#runOf(ingestId, dash, nowMs);
+    run.lastSeenMs = nowMs;
+    if (counter <= run.highest) return true;
+    run.highest = counter;
     return false;
   }
 
-  /** Forgets gateway runs that are long gone. */
-  forget(clockMs: number): void {
-    for (const [run, { seenMs }] of this.#runs) {
-      if (clockMs - seenMs > this.#forgetAfterMs) this.#runs.delete(run);
+  #runOf(ingestId: string, dash: number, nowMs: number): Run {
+    if (this.#lastRun !== null && dash === this.#lastPrefix.length && ingestId.startsWith(this.#lastPrefix)) {
+      return this.#lastRun;
     }
-    this.#lastRun = '';
-  }
-
-  state(): [string, number, number][] {
-    return [...this.#runs].map(([run, { counter, seenMs }]) => [run, counter, seenMs]);
-  }
-
-  restore(state: readonly [string, number, number][]): void {
-    for (const [run, counter, seenMs] of state) this.#runs.set(run, { counter, seenMs });
-  }
-
-  #find(ingestId: string, dash: number): { counter: number; seenMs: number } {
-    if (dash === this.#lastRun.length && ingestId.startsWith(this.#lastRun)) return this.#last;
-    const run = ingestId.slice(0, dash);
-    let known = this.#runs.get(run);
-    if (known === undefined) {
-      known = { counter: -1, seenMs: 0 };
-      this.#runs.set(run, known);
+    const name = ingestId.slice(0, dash);
+    let run = this.#runs.get(name);
+    if (run === undefined) {
+      this.#forget(nowMs);
+      run = { highest: -1, lastSeenMs: nowMs };
+      this.#runs.set(name, run);
     }
+    this.#lastPrefix = name;
     this.#lastRun = run;
-    this.#last = known;
-    return known;
+    return run;
   }
+
+  #forget(nowMs: number): void {
+    for (const [name, run] of this.#runs) {
+      if (nowMs - run.lastSeenMs >= this.#forgetAfterMs) this.#runs.delete(name);
+    }
+    if (this.#runs.size < maxRuns) return;
+    let [quietest, since] = ['', Number.POSITIVE_INFINITY];
+    for (const [name, run] of this.#runs) if (run.lastSeenMs < since) [quietest, since] = [name, run.lastSeenMs];
+    this.#runs.delete(quietest);
+  }
+
+  save(to: StateWriter): void {
+    to.uint(this.#runs.size);
+    for (const [name, run] of this.#runs) {
+      to.text(name);
+      to.uint(run.highest + 1);
+      to.double(run.lastSeenMs);
+    }
+  }
+
+  load(from: StateReader): void {
+    for (let left = from.uint(); left > 0; left--) {
+      this.#runs.set(from.text(), { highest: from.uint() - 1, lastSeenMs: from.double() });
+    }
+  }
+}
+
+/** The whole number that ends the text, -1 when that is something else. */
+function counterAt(text: string, from: number): number {
+  if (from >= text.length || text.length - from > 15) return -1;
+  let value = 0;
+  for (let i = from; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
 }

@@ -1,37 +1,36 @@
 /**
  * The whole flow of one raw partition, on one screen:
  *
- *   record ▸ clock ▸ tick? ▸ redelivery ▸ decode ▸ for each reading: plausible time ▸ duplicate ▸ lateness ▸ raw point
+ *   record ▸ clock ▸ tick? ▸ redelivery ▸ decode ▸ for each reading: plausible time ▸ lateness ▸ duplicate ▸ raw point
  *          ▸ window ▸ rules ▸ watermark (closes windows); and each new second of the clock: silence
  *
  * Synchronous and pure: what comes out depends on the records and their order alone, not on batches, restarts, the
  * machine's clock or chance. Nothing here does I/O; the runner carries records in and outputs out.
  */
 import type { BusRecord } from '../bus/port.ts';
+import type { Alert } from '../core/alert.ts';
 import { count, emptyPartitionLedger, type PartitionLedger } from '../core/ledger.ts';
-import type { Reading } from '../core/reading.ts';
-import type { DeadLetterReason, RejectedReason } from '../core/reasons.ts';
+import { deviceKey, type Reading } from '../core/reading.ts';
+import { type DeadLetterReason, type RejectedReason, rejectedReasons } from '../core/reasons.ts';
 import { headers } from '../core/topics.ts';
-import { DecodeError, type Decoder, decoderFor } from './decode/decode.ts';
-import { Device, type DeviceSnapshot } from './device.ts';
+import { StateReader, StateWriter } from './codec.ts';
+import { Decoder, Ignored } from './decode/decoder.ts';
+import { Undecodable } from './decode/undecodable.ts';
+import { DUPLICATE, placeOfLate, TIME_FULL } from './dedup.ts';
+import { Device, type DeviceContext } from './device.ts';
+import { identityHash } from './identity.ts';
 import type { ProcessingOptions } from './options.ts';
 import { Outputs } from './outputs.ts';
 import { Redelivery } from './redelivery.ts';
+import { rfc3339 } from './rfc3339.ts';
+import { endedAlert } from './rules/alerts.ts';
 import type { Rule } from './rules/file.ts';
-import type { EmitAlert } from './rules/threshold.ts';
-import { type EmitRollup, windowUs } from './window/tumbling.ts';
+import { windowStartUs, windowUs } from './window/windows.ts';
 
 /** 2000-01-01: a device that says an earlier time has a clock that was never set. */
 const oldestUs = 946_684_800_000_000;
-
-/** Everything that must survive a restart, as plain values. */
-export interface TopologyState {
-  readonly clockMs: number;
-  readonly secondsSeen: number;
-  readonly ledger: PartitionLedger;
-  readonly runs: ReturnType<Redelivery['state']>;
-  readonly devices: DeviceSnapshot[];
-}
+/** At the bound the quietest tenth is finalised and forgotten, as after a long silence. */
+export const maxDevices = 50_000;
 
 export class Topology {
   readonly outputs = new Outputs();
@@ -39,19 +38,26 @@ export class Topology {
   /** Partition clock: the largest timestamp seen, ticks included. It only moves when records come. */
   clockMs = 0;
   readonly #options: ProcessingOptions;
-  readonly #rules: readonly Rule[];
+  readonly #context: DeviceContext;
+  readonly #decoder = new Decoder();
   readonly #redelivery: Redelivery;
   /** By record key, in order of first sight: what is done for all devices is done in this order. */
   readonly #devices = new Map<string, Device>();
-  #secondsSeen = 0;
+  /** Open alerts of rules that are not there any more; they end with the next second of the clock. */
+  #orphans: Alert[] = [];
   #source!: BusRecord;
-  #device!: Device;
 
   constructor(options: ProcessingOptions, rules: readonly Rule[], firstOffset: number) {
     this.#options = options;
-    this.#rules = rules;
     this.#redelivery = new Redelivery(options.forgetAfterMs);
     this.ledger = emptyPartitionLedger(firstOffset);
+    this.#context = {
+      options,
+      rules,
+      emitRollup: (rollup) => this.outputs.rollups.push(rollup),
+      raise: (alert, timeUs) =>
+        this.outputs.alerts.push({ alert, timeUs, sourceTimestampMs: this.#source.timestampMs }),
+    };
   }
 
   get deviceCount(): number {
@@ -63,126 +69,110 @@ export class Topology {
     const { ledger } = this;
     ledger.nextOffset = record.offset + 1;
     this.#moveClock(record.timestampMs);
-    if (record.headers[headers.tick] !== undefined) {
-      ledger.ticks++;
-    } else if (this.#redelivery.isRepeated(record.headers[headers.ingestId], this.clockMs)) {
-      ledger.redelivered++;
-    } else {
-      ledger.messages++;
-      this.#message(record);
-    }
+    if (record.headers[headers.tick] !== undefined) ledger.ticks++;
+    else if (this.#redelivery.isRepeat(record.headers[headers.ingestId] ?? '', this.clockMs)) ledger.redelivered++;
+    else this.#message(record);
   }
 
   #message(record: BusRecord): void {
     const { ledger } = this;
-    const decoder = decoderFor(record);
-    if (decoder === null) {
-      this.#deadLetter('no_route', `no route matches ${record.headers[headers.mqttTopic]}`);
-      return;
-    }
-    if (isEmpty(record) && record.headers[headers.mqttRetain] !== undefined) {
-      count(ledger.ignored, 'retained_clear');
-      return;
-    }
-    const readings = this.#decode(record, decoder);
-    if (readings === null) return;
-    ledger.decoded++;
-    this.#device = this.#deviceOf(record, decoder);
-    this.#device.lastSeenMs = Math.max(this.#device.lastSeenMs, record.timestampMs);
-    for (let index = 0; index < readings.length; index++) this.#reading(readings[index]!, index);
-  }
-
-  /** `null` when the message went to the DLQ instead. */
-  #decode(record: BusRecord, decoder: Decoder): Reading[] | null {
-    try {
-      return decoder.decode(record);
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      this.#deadLetter(error.reason, error.message);
-      return null;
+    ledger.messages++;
+    const decoded = this.#decoder.decode(record);
+    if (decoded instanceof Undecodable) {
+      this.#deadLetter(decoded.reason, decoded.error);
+    } else if (decoded instanceof Ignored) {
+      count(ledger.ignored, decoded.reason);
+    } else {
+      ledger.decoded++;
+      for (let index = 0; index < decoded.length; index++) this.#reading(decoded[index]!, index);
     }
   }
 
   #reading(reading: Reading, index: number): void {
-    const { ledger, outputs } = this;
-    const device = this.#device;
-    ledger.readings++;
+    this.ledger.readings++;
     const implausible = this.#implausible(reading);
     if (implausible !== null) {
       this.#reject(implausible, reading, index);
       return;
     }
-    const isLate = device.isLate(reading.timeUs, this.#options);
-    const k = device.remember(reading, this.#source.offset);
-    if (k < 0) {
-      ledger.duplicates++;
-      outputs.duplicates?.push(reading);
-      return;
+    const device = this.#deviceOf(reading);
+    device.lastSeenMs = this.clockMs;
+    const hash = identityHash(reading);
+    const late = device.isLate(reading.timeUs);
+    const k = late ? placeOfLate(hash) : device.seen.place(reading, hash);
+    if (k === DUPLICATE) {
+      this.ledger.duplicates++;
+      this.outputs.duplicates?.push(reading);
+    } else if (k === TIME_FULL) {
+      this.#reject('same_time', reading, index);
+    } else {
+      this.ledger.accepted++;
+      const point = { series: device.series, fields: reading.fields, timeUs: reading.timeUs, k };
+      this.outputs.raw.push({ point, source: this.#source, index });
+      if (late) this.#late(reading, index, device.watermarkUs);
+      else this.#count(reading, device);
     }
-    ledger.accepted++;
-    const point = { series: device.series.raw, fields: reading.fields, timeUs: reading.timeUs, k };
-    outputs.raw.push({ point, source: this.#source, index });
-    if (isLate) this.#late(reading, index);
-    else this.#count(reading);
   }
 
-  /** A reading in time: windows, rules, watermark. */
-  #count(reading: Reading): void {
-    const { ledger } = this;
-    const device = this.#device;
-    if (device.windows.add(reading.timeUs, reading.fields, this.#emitRollup) > 0) ledger.windowed++;
-    else count(ledger.notWindowed, 'no_number');
-    device.rules.evaluate(reading.timeUs, reading.fields, this.#emitAlert);
-    device.moveOn(reading.timeUs, this.#options);
-    device.windows.advance(device.watermarkUs(this.#options), this.#options.latenessMs * 1000, this.#emitRollup);
+  #count(reading: Reading, device: Device): void {
+    const windowed = device.count(reading);
+    if (windowed === 'windowed') this.ledger.windowed++;
+    else count(this.ledger.notWindowed, windowed);
   }
 
-  #implausible(reading: Reading): RejectedReason | null {
-    if (reading.timeUs > (reading.receivedAtMs + this.#options.maxFutureMs) * 1000) return 'future';
-    return reading.timeUs < oldestUs ? 'too_old' : null;
+  #implausible({ timeUs, receivedAtMs }: Reading): RejectedReason | null {
+    if (timeUs > (receivedAtMs + this.#options.maxFutureMs) * 1000) return 'future';
+    return timeUs < oldestUs ? 'too_old' : null;
   }
 
   /** Moves the partition clock; each new second looks for silence. */
   #moveClock(timestampMs: number): void {
     if (timestampMs <= this.clockMs) return;
+    const entered = Math.floor(timestampMs / 1000) > Math.floor(this.clockMs / 1000);
     this.clockMs = timestampMs;
-    const seconds = Math.floor(timestampMs / 1000);
-    if (seconds === this.#secondsSeen) return;
-    this.#secondsSeen = seconds;
-    for (const [key, device] of this.#devices) this.#lookForSilence(key, device);
-    if (seconds % 3600 === 0) this.#redelivery.forget(this.clockMs);
+    if (!entered) return;
+    for (const alert of this.#orphans) this.#endAlert(alert, 'rule_removed');
+    this.#orphans = [];
+    for (const device of this.#devices.values()) this.#lookForSilence(device);
   }
 
-  #lookForSilence(key: string, device: Device): void {
-    this.#device = device;
-    device.rules.endOrphans(this.clockMs * 1000, this.#emitAlert);
+  #lookForSilence(device: Device): void {
     const silentMs = this.clockMs - device.lastSeenMs;
     if (silentMs < this.#options.idleAfterMs) return;
-    if (device.windows.hasOpen) {
-      const untilUs = (this.clockMs - this.#options.outOfOrdernessMs) * 1000;
-      device.windows.closeProvisionally(untilUs, this.#emitRollup);
-    }
-    if (silentMs < this.#options.forgetAfterMs) return;
-    device.windows.finish(this.#emitRollup);
-    device.rules.endAll(this.clockMs * 1000, this.#emitAlert);
-    this.#devices.delete(key);
+    if (silentMs >= this.#options.forgetAfterMs) this.#forget(device);
+    else device.windows.closeProvisionally((this.clockMs - this.#options.outOfOrdernessMs) * 1000);
+  }
+
+  #forget(device: Device): void {
+    device.windows.finalise();
+    for (const alert of device.rules.open()) this.#endAlert(alert, 'device_forgotten');
+    this.#devices.delete(deviceKey(device.site, device.device));
+  }
+
+  #endAlert(open: Alert, reason: 'rule_removed' | 'device_forgotten'): void {
+    const timeUs = this.clockMs * 1000;
+    this.#context.raise(endedAlert(open, reason, timeUs), timeUs);
   }
 
   /** Closes every open window: the input has ended and nothing more will come (`sluice process`). */
   finish(): void {
-    for (const device of this.#devices.values()) {
-      this.#device = device;
-      device.windows.finish(this.#emitRollup);
-    }
+    for (const device of this.#devices.values()) device.windows.finalise();
   }
 
-  #deviceOf(record: BusRecord, { site, device: name }: Decoder): Device {
-    let device = this.#devices.get(record.key);
+  #deviceOf({ site, device: name }: Reading): Device {
+    const { key } = this.#source;
+    let device = this.#devices.get(key);
     if (device === undefined) {
-      device = new Device(site, name, this.#rules);
-      this.#devices.set(record.key, device);
+      if (this.#devices.size >= maxDevices) this.#forgetQuietest();
+      device = new Device(site, name, this.#context);
+      this.#devices.set(key, device);
     }
     return device;
+  }
+
+  #forgetQuietest(): void {
+    const quietest = [...this.#devices.values()].sort((a, b) => a.lastSeenMs - b.lastSeenMs);
+    for (const device of quietest.slice(0, maxDevices / 10)) this.#forget(device);
   }
 
   #deadLetter(reason: DeadLetterReason, error: string): void {
@@ -190,55 +180,50 @@ export class Topology {
     this.outputs.deadLetters.push({ source: this.#source, reason, error, index: null });
   }
 
-  #reject(reason: RejectedReason, reading: Reading, index: number): void {
+  #reject(reason: RejectedReason, { timeUs, receivedAtMs }: Reading, index: number): void {
     count(this.ledger.rejected, reason);
-    const error = `its time is ${new Date(reading.timeUs / 1000).toISOString()}, it was received at ${new Date(reading.receivedAtMs).toISOString()}`;
+    const why = rejectedReasons[reason].text;
+    const error = `${why}: its time is ${rfc3339(timeUs)}, it was received at ${rfc3339(receivedAtMs * 1000)}`;
     this.outputs.deadLetters.push({ source: this.#source, reason, error, index });
   }
 
-  #late(reading: Reading, index: number): void {
+  #late(reading: Reading, index: number, watermarkUs: number): void {
     this.ledger.late++;
-    const startUs = Math.floor(reading.timeUs / windowUs) * windowUs;
-    const closedUs = this.#device.watermarkUs(this.#options) - this.#options.latenessMs * 1000;
+    const startUs = windowStartUs(reading.timeUs);
+    const endUs = startUs + windowUs;
     this.outputs.late.push({
       source: this.#source,
       reading,
       index,
-      lateByMs: Math.max(0, closedUs - (startUs + windowUs)) / 1000,
+      lateByMs: Math.max(0, watermarkUs - endUs) / 1000,
       windowStartMs: startUs / 1000,
-      windowEndMs: (startUs + windowUs) / 1000,
+      windowEndMs: endUs / 1000,
     });
   }
 
-  readonly #emitRollup: EmitRollup = (field, startUs, fold, revision, final) => {
-    this.outputs.rollups.push(this.#device.series.rollup(field, startUs, fold.aggregates(), revision, final));
-  };
-
-  readonly #emitAlert: EmitAlert = (alert, timeUs) => {
-    this.outputs.alerts.push({ alert, timeUs, sourceTimestampMs: this.#source.timestampMs });
-  };
-
-  state(): TopologyState {
-    return {
-      clockMs: this.clockMs,
-      secondsSeen: this.#secondsSeen,
-      ledger: structuredClone(this.ledger),
-      runs: this.#redelivery.state(),
-      devices: [...this.#devices.values()].map((device) => device.snapshot()),
-    };
+  /** Everything that must survive a restart. */
+  snapshot(): Buffer {
+    const to = new StateWriter();
+    to.json(this.ledger);
+    to.double(this.clockMs);
+    to.json(this.#orphans);
+    this.#redelivery.save(to);
+    to.uint(this.#devices.size);
+    for (const device of this.#devices.values()) device.save(to);
+    return to.finish();
   }
 
-  restore(state: TopologyState): void {
-    this.clockMs = state.clockMs;
-    this.#secondsSeen = state.secondsSeen;
-    Object.assign(this.ledger, structuredClone(state.ledger));
-    this.#redelivery.restore(state.runs);
-    for (const snapshot of state.devices) {
-      this.#devices.set(`${snapshot.site}/${snapshot.device}`, Device.restore(snapshot, this.#rules));
+  /** Takes over what `snapshot` gave; only before the first record. */
+  restore(snapshot: Buffer): void {
+    const from = new StateReader(snapshot);
+    Object.assign(this.ledger, from.json<PartitionLedger>());
+    this.clockMs = from.double();
+    this.#orphans = from.json<Alert[]>();
+    this.#redelivery.load(from);
+    for (let left = from.uint(); left > 0; left--) {
+      const { device, orphans } = Device.load(from, this.#context);
+      this.#devices.set(deviceKey(device.site, device.device), device);
+      this.#orphans.push(...orphans);
     }
   }
-}
-
-function isEmpty({ value }: BusRecord): boolean {
-  return value === null || value.length === 0;
 }

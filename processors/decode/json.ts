@@ -1,129 +1,148 @@
-/** The default payload: `{"ts": <ms>, "seq": <n>, <field>: <value>, …}`, nested objects flattened with dots. */
-import type { FieldValue } from '../../core/reading.ts';
-import type { DeadLetterReason } from '../../core/reasons.ts';
+/**
+ * The default payload: `{"ts": <ms>, "seq": <n>, "temperature": 21.5, "motor": {"rpm": 900}}`. `ts` and `seq` are
+ * optional; nested objects become `motor.rpm`; `null` is no value.
+ */
+import { isUtf8 } from 'node:buffer';
+import type { FieldValue, Reading } from '../../core/reading.ts';
+import type { Route } from '../../core/route.ts';
+import { Undecodable } from './undecodable.ts';
 
-/** What one message says, before it is known whose it is. */
-export interface Decoded {
-  /** Event time in microseconds, `null` when the payload has no `ts`. */
-  readonly timeUs: number | null;
-  readonly seq: number | null;
-  readonly fields: Record<string, FieldValue>;
-}
-
-export class DecodeError extends Error {
-  readonly reason: DeadLetterReason;
-
-  constructor(reason: DeadLetterReason, message: string) {
-    super(message);
-    this.name = 'DecodeError';
-    this.reason = reason;
-  }
-}
-
-const maxFields = 256;
+export const maxFields = 256;
+export const maxFieldNameLength = 200;
 const maxDepth = 8;
-const maxNameLength = 128;
-/** Beyond this no `Date` exists (ECMA-262 §21.4.1.1). */
-const maxTimeMs = 8.64e15;
+/** Beyond it microseconds are no exact integers any more (year 2255); milliseconds taken for nanoseconds end here too. */
+const maxTimestampMs = Number.MAX_SAFE_INTEGER / 1000;
 
-/** Throws a DecodeError with the reason why the payload cannot become a reading. */
-export function decodeJson(payload: Buffer): Decoded {
-  const parsed = parseObject(payload);
-  const fields: Record<string, FieldValue> = {};
-  let timeUs: number | null = null;
-  let seq: number | null = null;
-  let count = 0;
-  for (const name in parsed) {
-    const value = parsed[name];
-    if (name === 'ts') timeUs = parseTime(value);
-    else if (name === 'seq') seq = parseSeq(value);
-    else if (typeof value === 'number' && Number.isFinite(value)) {
-      checkName(name);
-      fields[name] = value;
-      count++;
-    } else count += addFields(fields, name, value, 1);
-    if (count > maxFields) throw new DecodeError('too_many_fields', `more than ${maxFields} fields`);
-  }
-  if (count === 0) throw new DecodeError('no_fields', 'no number, boolean or text beside ts and seq');
-  return { timeUs, seq, fields };
-}
+type Collected = Record<string, FieldValue>;
 
-function parseObject(payload: Buffer): Record<string, unknown> {
-  if (payload.length === 0) throw new DecodeError('empty_payload', 'the payload has no bytes');
+export function decodeJson(payload: Buffer, route: Route, receivedAtMs: number): readonly Reading[] | Undecodable {
   const text = payload.toString('utf8');
-  // toString never fails: it puts U+FFFD where the bytes are no UTF-8, which may also stand there by itself.
-  if (text.includes('\ufffd') && !Buffer.from(text).equals(payload)) {
-    throw new DecodeError('not_utf8', 'the bytes are no UTF-8');
+  // Decoding puts U+FFFD for bytes that are not UTF-8; the character itself may also be meant.
+  if (text.includes('\ufffd') && !isUtf8(payload)) {
+    return new Undecodable('not_utf8', 'the payload is not valid UTF-8');
   }
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch (error) {
-    throw new DecodeError('not_json', error instanceof Error ? error.message : String(error));
+    return new Undecodable('not_json', (error as SyntaxError).message);
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new DecodeError('not_an_object', `a JSON ${Array.isArray(parsed) ? 'array' : typeof parsed}, not an object`);
+    return new Undecodable('not_an_object', 'expected an object such as {"temperature": 21.5}');
   }
-  return parsed as Record<string, unknown>;
+  return readingOf(parsed as Record<string, unknown>, route, receivedAtMs);
 }
 
-function parseTime(value: unknown): number | null {
-  if (value === null) return null;
-  if (typeof value !== 'number' || !(Math.abs(value) <= maxTimeMs)) {
-    throw new DecodeError('bad_timestamp', `ts is ${JSON.stringify(value)}, not milliseconds since the epoch`);
+function readingOf(
+  payload: Record<string, unknown>,
+  route: Route,
+  receivedAtMs: number,
+): readonly Reading[] | Undecodable {
+  const { ts, seq } = payload;
+  if (ts !== undefined && ts !== null && !isTimestamp(ts)) {
+    return new Undecodable('bad_timestamp', `ts: expected milliseconds since the epoch, got ${shown(ts)}`);
   }
-  return Math.round(value * 1000);
+  if (seq !== undefined && seq !== null && !(Number.isSafeInteger(seq) && (seq as number) >= 0)) {
+    return new Undecodable('bad_seq', `seq: expected a whole number of at least 0, got ${shown(seq)}`);
+  }
+  const fields: Collected = {};
+  const problem = collect(payload, fields);
+  if (problem !== null) return problem;
+  const timed = typeof ts === 'number';
+  return [
+    {
+      site: route.site,
+      device: route.device,
+      timeUs: timed ? Math.round(ts * 1000) : receivedAtMs * 1000,
+      seq: typeof seq === 'number' ? seq : null,
+      fields,
+      receivedAtMs,
+      clock: timed ? 'device' : 'gateway',
+    },
+  ];
 }
 
-function parseSeq(value: unknown): number | null {
-  if (value === null) return null;
-  if (!Number.isSafeInteger(value) || (value as number) < 0) {
-    throw new DecodeError('bad_seq', `seq is ${JSON.stringify(value)}, not a whole number of at least 0`);
-  }
-  return value as number;
-}
-
-/** Adds a value under its name, or the values of a nested object under `name.key`; returns how many. */
-function addFields(fields: Record<string, FieldValue>, name: string, value: unknown, depth: number): number {
-  if (value === null) return 0;
-  switch (typeof value) {
-    case 'number':
-      if (!Number.isFinite(value)) throw new DecodeError('unsupported_value', `${name} is not a finite number`);
-      break;
-    case 'object':
-      return addNested(fields, name, value, depth);
-  }
-  checkName(name);
-  fields[name] = value as FieldValue;
-  return 1;
-}
-
-function addNested(fields: Record<string, FieldValue>, name: string, value: object, depth: number): number {
-  if (Array.isArray(value)) throw new DecodeError('unsupported_value', `${name} is an array`);
-  if (depth > maxDepth) throw new DecodeError('unsupported_value', `${name} is nested deeper than ${maxDepth}`);
+function collect(payload: Record<string, unknown>, fields: Collected): Undecodable | null {
   let count = 0;
-  for (const [key, inner] of Object.entries(value)) {
-    count += addFields(fields, `${name}.${key}`, inner, depth + 1);
-    if (count > maxFields) throw new DecodeError('too_many_fields', `more than ${maxFields} fields`);
+  let nested = false;
+  for (const name in payload) {
+    if (name === 'ts' || name === 'seq') continue;
+    const value = payload[name];
+    if (typeof value === 'object' && value !== null) {
+      nested = true;
+      break;
+    }
+    if (value === null) continue;
+    const problem = add(fields, name, value as FieldValue);
+    if (problem !== null) return problem;
+    count++;
   }
-  return count;
+  if (nested) return collectNested(payload, fields);
+  return bounded(count);
 }
 
-/** Names seen good: the names of a fleet are few, and checking each again for each message would cost more than all else. */
-const goodNames = new Set<string>();
-
-function checkName(name: string): void {
-  if (goodNames.has(name)) return;
-  if (name === '' || name.length > maxNameLength || name === '__proto__' || hasControl(name)) {
-    throw new DecodeError('bad_field_name', `${JSON.stringify(name.slice(0, maxNameLength))} cannot name a field`);
-  }
-  if (goodNames.size < 10_000) goodNames.add(name);
+/** The slow way, taken when a value is an object: names get a path, and two paths may meet. */
+function collectNested(payload: Record<string, unknown>, fields: Collected): Undecodable | null {
+  const seen = new Set<string>();
+  const walk = (object: Record<string, unknown>, prefix: string, depth: number): Undecodable | null => {
+    for (const [key, value] of Object.entries(object)) {
+      if (value === null || (depth === 1 && (key === 'ts' || key === 'seq'))) continue;
+      const name = prefix + key;
+      if (typeof value === 'object') {
+        if (Array.isArray(value)) return new Undecodable('unsupported_value', `${shown(name)} is an array`);
+        if (depth === maxDepth) {
+          return new Undecodable('unsupported_value', `${shown(name)} is nested deeper than ${maxDepth} objects`);
+        }
+        const problem = walk(value as Record<string, unknown>, `${name}.`, depth + 1);
+        if (problem !== null) return problem;
+        continue;
+      }
+      if (seen.has(name)) return new Undecodable('bad_field_name', `the payload gives ${shown(name)} twice`);
+      seen.add(name);
+      const problem = add(fields, name, value as FieldValue);
+      if (problem !== null) return problem;
+    }
+    return null;
+  };
+  return walk(payload, '', 1) ?? bounded(seen.size);
 }
 
-function hasControl(name: string): boolean {
+function add(fields: Collected, name: string, value: FieldValue): Undecodable | null {
+  if (!isFieldName(name)) {
+    return new Undecodable(
+      'bad_field_name',
+      `${shown(name)}: expected 1 to ${maxFieldNameLength} printable characters`,
+    );
+  }
+  // JSON has no Infinity, but 1e999 is one.
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    return new Undecodable('unsupported_value', `${shown(name)} is not a finite number`);
+  }
+  fields[name] = value;
+  return null;
+}
+
+function bounded(count: number): Undecodable | null {
+  if (count === 0) return new Undecodable('no_fields', 'the payload holds no value beside ts and seq');
+  if (count > maxFields) return new Undecodable('too_many_fields', `${count} fields, at most ${maxFields} are taken`);
+  return null;
+}
+
+function isFieldName(name: string): boolean {
+  if (name.length === 0 || name.length > maxFieldNameLength || name === '__proto__') return false;
   for (let i = 0; i < name.length; i++) {
     const code = name.charCodeAt(i);
-    if (code < 0x20 || code === 0x7f) return true;
+    if (code < 0x20 || code === 0x7f) return false;
   }
-  return false;
+  return true;
+}
+
+function isTimestamp(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= maxTimestampMs;
+}
+
+/** A value in an error message, cut to a readable length. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

@@ -1,59 +1,77 @@
-/** The rules that concern one device, with its open episodes. */
-import type { Fields } from '../../core/reading.ts';
+/** The rules that are for one device, each with the state of its episode. */
+import type { Alert } from '../../core/alert.ts';
+import type { Reading } from '../../core/reading.ts';
+import type { StateReader, StateWriter } from '../codec.ts';
+import { alertOf } from './alerts.ts';
 import type { Rule } from './file.ts';
-import { type EmitAlert, type Episode, end, evaluate, type Subject } from './threshold.ts';
+import { type Episode, inactive, type Phase, step } from './threshold.ts';
+
+interface Instance {
+  readonly rule: Rule;
+  readonly episode: Episode;
+  /** The last alert of the episode, while there is one. */
+  open: Alert | null;
+}
+
+export type Raise = (alert: Alert, timeUs: number) => void;
 
 export class DeviceRules {
-  readonly #subject: Subject;
-  readonly #rules: readonly Rule[];
-  readonly #episodes = new Map<string, Episode>();
-  /** Only a restart can bring other rules. */
-  #mayHaveOrphans = false;
-  /** Event time of the newest reading that drove the rules: an older one tells nothing of now. */
-  #evaluatedUs = Number.NEGATIVE_INFINITY;
+  readonly #site: string;
+  readonly #device: string;
+  readonly #raise: Raise;
+  readonly #instances: readonly Instance[];
 
-  constructor(subject: Subject, rules: readonly Rule[]) {
-    this.#subject = subject;
-    this.#rules = rules.filter((rule) => rule.matches(subject.site, subject.device));
+  constructor(site: string, device: string, rules: readonly Rule[], raise: Raise) {
+    this.#site = site;
+    this.#device = device;
+    this.#raise = raise;
+    this.#instances = rules
+      .filter((rule) => rule.matches(site, device))
+      .map((rule) => ({ rule, episode: inactive(), open: null }));
   }
 
-  evaluate(timeUs: number, fields: Fields, emit: EmitAlert): void {
-    if (this.#rules.length === 0 || timeUs < this.#evaluatedUs) return;
-    this.#evaluatedUs = timeUs;
-    for (const rule of this.#rules) {
-      const value = fields[rule.field];
-      if (typeof value !== 'number') continue;
-      const open = this.#episodes.get(rule.name) ?? null;
-      const after = evaluate(rule, this.#subject, open, value, timeUs, emit);
-      if (after === null) this.#episodes.delete(rule.name);
-      else if (open === null) this.#episodes.set(rule.name, after);
+  /** Takes a reading that is not late. */
+  evaluate({ fields, timeUs }: Reading): void {
+    for (const instance of this.#instances) {
+      const value = fields[instance.rule.field];
+      if (typeof value === 'number') this.#step(instance, value, timeUs);
     }
   }
 
-  /** Ends the episodes whose rule is gone from the rules file. */
-  endOrphans(timeUs: number, emit: EmitAlert): void {
-    if (!this.#mayHaveOrphans) return;
-    this.#mayHaveOrphans = false;
-    for (const [name, episode] of this.#episodes) {
-      if (this.#rules.some((rule) => rule.name === name)) continue;
-      this.#episodes.delete(name);
-      end(episode, this.#subject, timeUs, 'rule_removed', emit);
+  /** Alerts of episodes that are not over. */
+  open(): Alert[] {
+    return this.#instances.flatMap(({ open }) => (open === null ? [] : [open]));
+  }
+
+  #step(instance: Instance, value: number, timeUs: number): void {
+    const { rule, episode } = instance;
+    const taken = step(rule, episode, value, timeUs);
+    if (taken === null) return;
+    const sender = { site: this.#site, device: this.#device };
+    const alert = alertOf(rule, sender, episode, taken, instance.open, value);
+    instance.open = alert.status === 'resolved' ? null : alert;
+    this.#raise(alert, timeUs);
+  }
+
+  save(to: StateWriter): void {
+    const evaluated = this.#instances.filter(({ episode }) => episode.lastUs > Number.NEGATIVE_INFINITY);
+    to.uint(evaluated.length);
+    for (const { rule, episode, open } of evaluated) to.json([rule.name, rule.field, episode, open]);
+  }
+
+  /** Returns the open alerts whose rule is not there any more, or is about another field now. */
+  load(from: StateReader): Alert[] {
+    const orphans: Alert[] = [];
+    for (let left = from.uint(); left > 0; left--) {
+      const [name, field, episode, open] = from.json<[string, string, Episode & { phase: Phase }, Alert | null]>();
+      const instance = this.#instances.find(({ rule }) => rule.name === name && rule.field === field);
+      if (instance === undefined) {
+        if (open !== null) orphans.push(open);
+        continue;
+      }
+      Object.assign(instance.episode, episode);
+      instance.open = open;
     }
-  }
-
-  /** Ends every episode: the device is forgotten. */
-  endAll(timeUs: number, emit: EmitAlert): void {
-    for (const episode of this.#episodes.values()) end(episode, this.#subject, timeUs, 'device_forgotten', emit);
-    this.#episodes.clear();
-  }
-
-  state(): { evaluatedUs: number; episodes: Episode[] } {
-    return { evaluatedUs: this.#evaluatedUs, episodes: [...this.#episodes.values()] };
-  }
-
-  restore(state: { evaluatedUs: number; episodes: readonly Episode[] }): void {
-    this.#evaluatedUs = state.evaluatedUs;
-    this.#mayHaveOrphans = state.episodes.length > 0;
-    for (const episode of state.episodes) this.#episodes.set(episode.rule, { ...episode });
+    return orphans;
   }
 }

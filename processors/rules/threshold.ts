@@ -1,163 +1,62 @@
 /**
- * A threshold rule for one device: inactive → pending → firing → resolved, driven by readings in event-time order.
- * Every time it tells is computed from readings, never read from a clock, so that a replay tells the same.
+ * The state machine of one rule for one device: inactive → pending → firing → inactive. It sees readings in event-time
+ * order and nothing else, so that the same readings always give the same transitions at the same times.
  */
-import { createHash } from 'node:crypto';
-import type { Alert, AlertStatus } from '../../core/alert.ts';
 import type { Rule } from './file.ts';
 
-/** An episode that has not ended. All of it is in the snapshot. */
+export type Phase = 'inactive' | 'pending' | 'firing';
+
+/** What a step leads to: `not_sustained` and `cleared` end the episode. */
+export type Step = 'pending' | 'firing' | 'not_sustained' | 'cleared';
+
 export interface Episode {
-  readonly rule: string;
-  readonly ruleVersion: string;
-  readonly severity: Alert['severity'];
-  readonly threshold: number;
-  readonly labels: Readonly<Record<string, string>>;
-  status: 'pending' | 'firing';
+  phase: Phase;
+  /** When the condition became true. Times are integer microseconds. */
   startsAtUs: number;
   firedAtUs: number | null;
-  seq: number;
-  /** Of the newest reading. */
-  value: number;
-  summary: string;
+  /** Of the last reading that was evaluated. */
+  lastUs: number;
 }
 
-export type EmitAlert = (alert: Alert, timeUs: number) => void;
-
-export interface Subject {
-  readonly site: string;
-  readonly device: string;
+export function inactive(): Episode {
+  return { phase: 'inactive', startsAtUs: 0, firedAtUs: null, lastUs: Number.NEGATIVE_INFINITY };
 }
 
-/** One reading's value against a rule. Returns the open episode after it, or `null`. */
-export function evaluate(
-  rule: Rule,
-  subject: Subject,
-  open: Episode | null,
-  value: number,
-  timeUs: number,
-  emit: EmitAlert,
-): Episode | null {
-  if (open === null) {
-    if (!isBeyond(rule, value, rule.threshold)) return null;
-    return begin(rule, subject, value, timeUs, emit);
+/**
+ * One reading. Only a newer one than the last drives the machine; of several at one time the first counts. While pending
+ * the condition itself must stay true; once firing it takes the clear level to end.
+ */
+export function step(rule: Rule, episode: Episode, value: number, timeUs: number): Step | null {
+  if (timeUs <= episode.lastUs) return null;
+  episode.lastUs = timeUs;
+  switch (episode.phase) {
+    case 'inactive':
+      if (!isBeyond(rule, value)) return null;
+      episode.startsAtUs = timeUs;
+      episode.firedAtUs = null;
+      return rule.forUs === 0 ? fire(episode, timeUs) : enter(episode, 'pending', 'pending');
+    case 'pending':
+      if (!isBeyond(rule, value)) return enter(episode, 'inactive', 'not_sustained');
+      return timeUs - episode.startsAtUs >= rule.forUs ? fire(episode, timeUs) : null;
+    case 'firing':
+      return isClear(rule, value) ? enter(episode, 'inactive', 'cleared') : null;
   }
-  open.value = value;
-  open.summary = summaryOf(rule, subject, value);
-  if (!isBeyond(rule, value, rule.clear) && !isBeyond(rule, value, rule.threshold)) {
-    end(open, subject, timeUs, open.status === 'firing' ? 'cleared' : 'not_sustained', emit);
-    return null;
-  }
-  if (open.status === 'pending') {
-    // Between threshold and clear level an episode that has not fired yet is not sustained.
-    if (!isBeyond(rule, value, rule.threshold)) {
-      end(open, subject, timeUs, 'not_sustained', emit);
-      return null;
-    }
-    if (timeUs - open.startsAtUs >= rule.forUs) fire(open, subject, timeUs, emit);
-  }
-  return open;
 }
 
-/** Ends an episode whose rule is no longer there, or whose device is forgotten. */
-export function end(
-  episode: Episode,
-  subject: Subject,
-  timeUs: number,
-  reason: Alert['reason'],
-  emit: EmitAlert,
-): void {
-  episode.seq++;
-  emit(alertOf(episode, subject, 'resolved', timeUs, reason), timeUs);
-}
-
-function begin(rule: Rule, subject: Subject, value: number, timeUs: number, emit: EmitAlert): Episode {
-  const episode: Episode = {
-    rule: rule.name,
-    ruleVersion: rule.version,
-    severity: rule.severity,
-    threshold: rule.threshold,
-    labels: rule.labels,
-    status: 'pending',
-    startsAtUs: timeUs,
-    firedAtUs: null,
-    seq: 0,
-    value,
-    summary: summaryOf(rule, subject, value),
-  };
-  if (rule.forUs === 0) {
-    fire(episode, subject, timeUs, emit);
-  } else {
-    episode.seq++;
-    emit(alertOf(episode, subject, 'pending', null, 'threshold'), timeUs);
-  }
-  return episode;
-}
-
-function fire(episode: Episode, subject: Subject, timeUs: number, emit: EmitAlert): void {
-  episode.status = 'firing';
+function fire(episode: Episode, timeUs: number): Step {
   episode.firedAtUs = timeUs;
-  episode.seq++;
-  emit(alertOf(episode, subject, 'firing', null, 'threshold'), timeUs);
+  return enter(episode, 'firing', 'firing');
 }
 
-function alertOf(
-  episode: Episode,
-  { site, device }: Subject,
-  status: AlertStatus,
-  endsAtUs: number | null,
-  reason: Alert['reason'],
-): Alert {
-  const fingerprint = hash('fingerprint', episode.rule, site, device);
-  const startsAt = timeText(episode.startsAtUs);
-  const episodeId = hash('episode', fingerprint, startsAt);
-  return {
-    id: hash('alert', episodeId, String(episode.seq), status),
-    fingerprint,
-    episodeId,
-    seq: episode.seq,
-    rule: episode.rule,
-    ruleVersion: episode.ruleVersion,
-    severity: episode.severity,
-    status,
-    site,
-    device,
-    value: episode.value,
-    threshold: episode.threshold,
-    startsAt,
-    firedAt: episode.firedAtUs === null ? null : timeText(episode.firedAtUs),
-    endsAt: endsAtUs === null ? null : timeText(endsAtUs),
-    windowStart: null,
-    windowEnd: null,
-    reason,
-    labels: episode.labels,
-    summary: episode.summary,
-  };
+function enter(episode: Episode, phase: Phase, result: Step): Step {
+  episode.phase = phase;
+  return result;
 }
 
-function isBeyond(rule: Rule, value: number, level: number): boolean {
-  return rule.direction === 'above' ? value > level : value < level;
+function isBeyond(rule: Rule, value: number): boolean {
+  return rule.direction === 'above' ? value > rule.threshold : value < rule.threshold;
 }
 
-function summaryOf(rule: Rule, { site, device }: Subject, value: number): string {
-  const values: Record<string, string> = {
-    site,
-    device,
-    field: rule.field,
-    value: String(value),
-    threshold: String(rule.threshold),
-  };
-  return rule.summary.replace(/\{(\w+)\}/g, (text, name: string) => values[name] ?? text);
-}
-
-/** RFC 3339 with microseconds where there are any. */
-function timeText(timeUs: number): string {
-  const ms = Math.floor(timeUs / 1000);
-  const restUs = timeUs - ms * 1000;
-  const text = new Date(ms).toISOString();
-  return restUs === 0 ? text : text.replace('Z', `${String(restUs).padStart(3, '0')}Z`);
-}
-
-function hash(...parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
+function isClear(rule: Rule, value: number): boolean {
+  return rule.direction === 'above' ? value <= rule.clear : value >= rule.clear;
 }

@@ -1,158 +1,157 @@
-/** The fold of one window of one field: everything a rollup tells, from one pass over the values. */
-import { type DigestState, TDigest } from './tdigest.ts';
+/**
+ * What is kept of the values of one field in one window: enough for every field of a rollup, and mergeable, so that
+ * shorter windows make longer ones.
+ */
+import type { StateReader, StateWriter } from '../codec.ts';
+import { type Centroids, noCentroids, quantile, withCentroids, withValues } from './tdigest.ts';
 
-/** Up to so many values percentiles are exact; beyond, a t-digest estimates them. */
-export const exactValues = 512;
+/** Percentiles are exact up to so many values. */
+export const maxExactValues = 512;
 
-export interface FoldState {
-  readonly count: number;
-  readonly sum: number;
-  readonly sumRest: number;
-  readonly mean: number;
-  readonly m2: number;
-  readonly min: number;
-  readonly max: number;
-  readonly first: number;
-  readonly firstUs: number;
-  readonly last: number;
-  readonly lastUs: number;
-  readonly values: number[];
-  readonly digest: DigestState | null;
-}
-
-/** What a rollup shows of its values. A type alias, so that it is assignable to a point's fields. */
-export type Aggregates = {
+export interface Summary {
   readonly count: number;
   readonly sum: number;
   readonly min: number;
   readonly max: number;
   readonly mean: number;
-  /** Of the sample; 0 for one value. */
+  /** Of a sample (n − 1); 0 for one value. */
   readonly stddev: number;
+  /** By event time; of two at one time the first to come is `first`, the last to come is `last`. */
   readonly first: number;
   readonly last: number;
+  /** Linear between neighbouring ranks. */
   readonly p50: number;
   readonly p95: number;
   readonly p99: number;
-};
+}
 
 export class Fold {
-  count = 0;
+  #count = 0;
+  /** Neumaier's sum: what rounding loses is kept beside it. */
   #sum = 0;
-  /** What rounding took from the sum (Neumaier), so that 10⁷ small terms on a large one are not lost. */
-  #sumRest = 0;
-  #mean = 0;
-  /** Sum of squared distances from the mean (Welford): no difference of large squares. */
-  #m2 = 0;
+  #lost = 0;
   #min = Number.POSITIVE_INFINITY;
   #max = Number.NEGATIVE_INFINITY;
-  #first = 0;
+  /** Welford's mean and sum of squared distances from it. */
+  #mean = 0;
+  #m2 = 0;
   #firstUs = Number.POSITIVE_INFINITY;
-  #last = 0;
+  #first = 0;
   #lastUs = Number.NEGATIVE_INFINITY;
+  #last = 0;
+  /** Values not yet in the digest: all of them while there is none. */
   #values: number[] = [];
-  #digest: TDigest | null = null;
+  #digest: Centroids | null = null;
 
   add(value: number, timeUs: number): void {
-    this.count++;
+    const count = ++this.#count;
     this.#addToSum(value);
-    const distance = value - this.#mean;
-    this.#mean += distance / this.count;
-    this.#m2 += distance * (value - this.#mean);
     if (value < this.#min) this.#min = value;
     if (value > this.#max) this.#max = value;
+    const delta = value - this.#mean;
+    this.#mean += delta / count;
+    this.#m2 += delta * (value - this.#mean);
     if (timeUs < this.#firstUs) {
-      this.#first = value;
       this.#firstUs = timeUs;
+      this.#first = value;
     }
     if (timeUs >= this.#lastUs) {
-      this.#last = value;
       this.#lastUs = timeUs;
+      this.#last = value;
     }
-    this.#addToPercentiles(value);
+    if (this.#values.length === maxExactValues) this.#digestValues();
+    this.#values.push(value);
   }
 
-  aggregates(): Aggregates {
-    const [p50, p95, p99] = this.#quantiles([0.5, 0.95, 0.99]);
+  /** Takes over what another fold holds, whose values came after this one's. */
+  merge(other: Fold): void {
+    if (other.#count === 0) return;
+    const count = this.#count + other.#count;
+    const delta = other.#mean - this.#mean;
+    this.#m2 += other.#m2 + (delta * delta * this.#count * other.#count) / count;
+    this.#mean += (delta * other.#count) / count;
+    this.#count = count;
+    this.#addToSum(other.#sum);
+    this.#addToSum(other.#lost);
+    this.#min = Math.min(this.#min, other.#min);
+    this.#max = Math.max(this.#max, other.#max);
+    if (other.#firstUs < this.#firstUs) [this.#firstUs, this.#first] = [other.#firstUs, other.#first];
+    if (other.#lastUs >= this.#lastUs) [this.#lastUs, this.#last] = [other.#lastUs, other.#last];
+    if (other.#digest !== null) this.#digest = withCentroids(this.#digest ?? noCentroids, other.#digest);
+    for (const value of other.#values) {
+      if (this.#values.length === maxExactValues) this.#digestValues();
+      this.#values.push(value);
+    }
+  }
+
+  /** Of at least one value. Changes nothing. */
+  summary(): Summary {
+    const percentile = this.#percentiles();
+    const sum = this.#sum + this.#lost;
     return {
-      count: this.count,
-      sum: this.#sum + this.#sumRest,
+      count: this.#count,
+      sum,
       min: this.#min,
       max: this.#max,
-      mean: this.#mean,
-      stddev: this.count > 1 ? Math.sqrt(Math.max(0, this.#m2) / (this.count - 1)) : 0,
+      mean: sum / this.#count,
+      stddev: this.#count === 1 ? 0 : Math.sqrt(Math.max(0, this.#m2) / (this.#count - 1)),
       first: this.#first,
       last: this.#last,
-      p50: p50!,
-      p95: p95!,
-      p99: p99!,
+      p50: percentile(0.5),
+      p95: percentile(0.95),
+      p99: percentile(0.99),
     };
-  }
-
-  state(): FoldState {
-    return {
-      count: this.count,
-      sum: this.#sum,
-      sumRest: this.#sumRest,
-      mean: this.#mean,
-      m2: this.#m2,
-      min: this.#min,
-      max: this.#max,
-      first: this.#first,
-      firstUs: this.#firstUs,
-      last: this.#last,
-      lastUs: this.#lastUs,
-      values: this.#values,
-      digest: this.#digest?.state() ?? null,
-    };
-  }
-
-  static from(state: FoldState): Fold {
-    const fold = new Fold();
-    fold.count = state.count;
-    fold.#sum = state.sum;
-    fold.#sumRest = state.sumRest;
-    fold.#mean = state.mean;
-    fold.#m2 = state.m2;
-    fold.#min = state.min;
-    fold.#max = state.max;
-    fold.#first = state.first;
-    fold.#firstUs = state.firstUs;
-    fold.#last = state.last;
-    fold.#lastUs = state.lastUs;
-    fold.#values = [...state.values];
-    fold.#digest = state.digest === null ? null : TDigest.from(state.digest);
-    return fold;
   }
 
   #addToSum(value: number): void {
     const sum = this.#sum + value;
-    this.#sumRest += Math.abs(this.#sum) >= Math.abs(value) ? this.#sum - sum + value : value - sum + this.#sum;
+    this.#lost += Math.abs(this.#sum) >= Math.abs(value) ? this.#sum - sum + value : value - sum + this.#sum;
     this.#sum = sum;
   }
 
-  #addToPercentiles(value: number): void {
-    if (this.#digest !== null) {
-      this.#digest.add(value);
-      return;
-    }
-    this.#values.push(value);
-    if (this.#values.length <= exactValues) return;
-    this.#digest = new TDigest();
-    for (const kept of this.#values) this.#digest.add(kept);
+  #digestValues(): void {
+    this.#digest = withValues(this.#digest ?? noCentroids, this.#values);
     this.#values = [];
   }
 
-  /** Linear between the two nearest ranks, as most tools do it (type 7 of Hyndman & Fan). */
-  #quantiles(shares: readonly number[]): number[] {
-    const digest = this.#digest;
-    if (digest !== null) return shares.map((q) => digest.quantile(q, this.#min, this.#max));
+  #percentiles(): (q: number) => number {
+    if (this.#digest !== null) {
+      const digest = withValues(this.#digest, this.#values);
+      return (q) => quantile(digest, q, this.#min, this.#max);
+    }
     const sorted = Float64Array.from(this.#values).sort();
-    return shares.map((q) => {
+    return (q) => {
       const rank = q * (sorted.length - 1);
       const below = Math.floor(rank);
-      const low = sorted[below]!;
-      return low + ((sorted[below + 1] ?? low) - low) * (rank - below);
-    });
+      const value = sorted[below]!;
+      return below + 1 < sorted.length ? value + (sorted[below + 1]! - value) * (rank - below) : value;
+    };
+  }
+
+  save(to: StateWriter): void {
+    to.uint(this.#count);
+    for (const part of [this.#sum, this.#lost, this.#min, this.#max, this.#mean, this.#m2]) to.double(part);
+    for (const part of [this.#firstUs, this.#first, this.#lastUs, this.#last]) to.double(part);
+    to.doubles(this.#values);
+    to.doubles(this.#digest?.means ?? []);
+    to.doubles(this.#digest?.weights ?? []);
+  }
+
+  load(from: StateReader): void {
+    this.#count = from.uint();
+    this.#sum = from.double();
+    this.#lost = from.double();
+    this.#min = from.double();
+    this.#max = from.double();
+    this.#mean = from.double();
+    this.#m2 = from.double();
+    this.#firstUs = from.double();
+    this.#first = from.double();
+    this.#lastUs = from.double();
+    this.#last = from.double();
+    this.#values = from.doubles();
+    const means = from.doubles();
+    const weights = from.doubles();
+    this.#digest = means.length > 0 ? { means, weights } : null;
   }
 }

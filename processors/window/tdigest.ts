@@ -1,100 +1,81 @@
 /**
- * A merging t-digest (Dunning & Ertl) without randomness: the same values in the same order give the same digest, and
- * a digest that was saved and restored goes on as if nothing had happened.
+ * A merging t-digest (Dunning & Ertl) without randomness: the same values in the same order always give the same
+ * centroids. Small at the ends, so that p99 is sharp; error by rank, so that an offset (1013 hPa) costs no accuracy.
  */
 const compression = 200;
-const bufferSize = 512;
 
-export interface DigestState {
-  readonly means: number[];
-  readonly weights: number[];
-  readonly buffer: number[];
+/** Centroids by rising mean. */
+export interface Centroids {
+  readonly means: readonly number[];
+  readonly weights: readonly number[];
 }
 
-export class TDigest {
-  #means: number[] = [];
-  #weights: number[] = [];
-  #buffer: number[] = [];
+export const noCentroids: Centroids = { means: [], weights: [] };
 
-  add(value: number): void {
-    this.#buffer.push(value);
-    if (this.#buffer.length >= bufferSize) this.#compress();
-  }
+/** The digest of both together. `values` in any order. */
+export function withValues(digest: Centroids, values: readonly number[]): Centroids {
+  const sorted = Float64Array.from(values).sort();
+  return withCentroids(digest, { means: Array.from(sorted), weights: new Array<number>(sorted.length).fill(1) });
+}
 
-  /** The value below which a share `q` of all values lies. `min` and `max` are the exact ends. */
-  quantile(q: number, min: number, max: number): number {
-    const merged = this.#merged();
-    const total = merged.weights.reduce((sum, weight) => sum + weight, 0);
-    const target = q * total;
-    let before = 0;
-    let previousMean = min;
-    let previousMiddle = 0;
-    for (let i = 0; i < merged.means.length; i++) {
-      const mean = merged.means[i]!;
-      const middle = before + merged.weights[i]! / 2;
-      if (target <= middle) return interpolate(previousMean, mean, target - previousMiddle, middle - previousMiddle);
-      before += merged.weights[i]!;
-      previousMean = mean;
-      previousMiddle = middle;
+export function withCentroids(left: Centroids, right: Centroids): Centroids {
+  const means: number[] = [];
+  const weights: number[] = [];
+  const total = weightOf(left) + weightOf(right);
+  let before = 0;
+  for (const [mean, weight] of inOrder(left, right)) {
+    const last = means.length - 1;
+    if (last >= 0 && weights[last]! + weight <= limit(before, weights[last]! + weight, total)) {
+      weights[last]! += weight;
+      means[last]! += ((mean - means[last]!) * weight) / weights[last]!;
+    } else {
+      if (last >= 0) before += weights[last]!;
+      means.push(mean);
+      weights.push(weight);
     }
-    return interpolate(previousMean, max, target - previousMiddle, total - previousMiddle);
   }
-
-  state(): DigestState {
-    return { means: this.#means, weights: this.#weights, buffer: this.#buffer };
-  }
-
-  static from(state: DigestState): TDigest {
-    const digest = new TDigest();
-    digest.#means = [...state.means];
-    digest.#weights = [...state.weights];
-    digest.#buffer = [...state.buffer];
-    return digest;
-  }
-
-  #compress(): void {
-    const { means, weights } = this.#merged();
-    this.#means = means;
-    this.#weights = weights;
-    this.#buffer = [];
-  }
-
-  /** Centroids with the buffer merged in; asking changes nothing, so that when one asks cannot matter. */
-  #merged(): { means: number[]; weights: number[] } {
-    if (this.#buffer.length === 0) return { means: this.#means, weights: this.#weights };
-    const points = this.#means.map((mean, i) => ({ mean, weight: this.#weights[i]! }));
-    for (const value of this.#buffer) points.push({ mean: value, weight: 1 });
-    points.sort((a, b) => a.mean - b.mean);
-    const total = points.reduce((sum, { weight }) => sum + weight, 0);
-    const means: number[] = [];
-    const weights: number[] = [];
-    let done = 0;
-    let limit = total * qLimit(0);
-    for (const { mean, weight } of points) {
-      const last = means.length - 1;
-      if (last >= 0 && done + weights[last]! + weight <= limit) {
-        weights[last]! += weight;
-        means[last]! += ((mean - means[last]!) * weight) / weights[last]!;
-      } else {
-        if (last >= 0) {
-          done += weights[last]!;
-          limit = total * qLimit(done / total);
-        }
-        means.push(mean);
-        weights.push(weight);
-      }
-    }
-    return { means, weights };
-  }
+  return { means, weights };
 }
 
-/** How far a centroid that begins at share `q` may reach: scale function k1, small at both ends. */
-function qLimit(q: number): number {
-  const k = (compression / (2 * Math.PI)) * Math.asin(2 * q - 1) + 1;
-  const end = Math.min(k, compression / 4);
-  return (Math.sin((end * 2 * Math.PI) / compression) + 1) / 2;
+/** How heavy a centroid may be that has `before` on its left: 4·n·q·(1−q)/compression. */
+function limit(before: number, weight: number, total: number): number {
+  const q = (before + weight / 2) / total;
+  return Math.max(1, (4 * total * q * (1 - q)) / compression);
 }
 
-function interpolate(from: number, to: number, part: number, whole: number): number {
-  return whole <= 0 ? to : from + (to - from) * (part / whole);
+/** The value at `q` (0..1), between the middles of neighbouring centroids; `min` and `max` are the ends. */
+export function quantile(digest: Centroids, q: number, min: number, max: number): number {
+  const { means, weights } = digest;
+  const rank = q * weightOf(digest);
+  let fromRank = 0;
+  let fromValue = min;
+  let before = 0;
+  for (let i = 0; i < means.length; i++) {
+    const middle = before + weights[i]! / 2;
+    if (rank < middle) return between(fromRank, fromValue, middle, means[i]!, rank);
+    before += weights[i]!;
+    fromRank = middle;
+    fromValue = means[i]!;
+  }
+  return between(fromRank, fromValue, before, max, rank);
+}
+
+function between(fromRank: number, fromValue: number, toRank: number, toValue: number, rank: number): number {
+  if (toRank === fromRank) return toValue;
+  return fromValue + ((toValue - fromValue) * (rank - fromRank)) / (toRank - fromRank);
+}
+
+function weightOf({ weights }: Centroids): number {
+  let sum = 0;
+  for (const weight of weights) sum += weight;
+  return sum;
+}
+
+function* inOrder(left: Centroids, right: Centroids): Generator<[mean: number, weight: number]> {
+  let l = 0;
+  let r = 0;
+  while (l < left.means.length || r < right.means.length) {
+    const fromLeft = r === right.means.length || (l < left.means.length && left.means[l]! <= right.means[r]!);
+    yield fromLeft ? [left.means[l]!, left.weights[l++]!] : [right.means[r]!, right.weights[r++]!];
+  }
 }
