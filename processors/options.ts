@@ -17,4 +17,6 @@ export interface ProcessorOptions extends ProcessingOptions {
   readonly snapshotEveryRecords: number;
   /** A processor not heard of for so long loses its partitions. */
   readonly sessionTimeoutMs: number;
+  /** The most records between two writes: bounds memory, and how long a partition keeps others waiting (5,000). */
+  readonly maxBatchRecords?: number;
 }

@@ -3,11 +3,11 @@ import type { BusRecord } from '../bus/port.ts';
 import type { Alert } from '../core/alert.ts';
 import type { Reading } from '../core/reading.ts';
 import type { DeadLetterReason, RejectedReason } from '../core/reasons.ts';
-import type { Point } from '../store/port.ts';
+import type { Point, RefusalReason } from '../store/port.ts';
 
 export interface DeadLetter {
   readonly source: BusRecord;
-  readonly reason: DeadLetterReason | RejectedReason | string;
+  readonly reason: DeadLetterReason | RejectedReason | RefusalReason;
   readonly error: string;
   /** Which reading of the message; `null` = the whole message. */
   readonly index: number | null;

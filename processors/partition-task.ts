@@ -4,19 +4,19 @@
  */
 import type { Batch, Bus, NewRecord } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
-import { isSluiceError, messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
-import { count } from '../core/ledger.ts';
+import { RecordsRefusedError, SluiceError } from '../core/errors.ts';
+import { count, type PartitionLedger } from '../core/ledger.ts';
 import type { Logger } from '../core/log.ts';
 import type { PartitionStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
-import type { Point, Store } from '../store/port.ts';
+import type { Point, Refusal, Store } from '../store/port.ts';
 import type { ProcessorOptions } from './options.ts';
 import type { Patience } from './patience.ts';
 import { alertPoint, newestPoints, pointKey } from './points.ts';
 import { alertRecord, alertStateRecords, deadLetterRecord, lateRecord } from './records.ts';
 import type { Rule } from './rules/file.ts';
 import { SettleList } from './settle.ts';
-import { decodeNote, encodeNote, type SnapshotRef, SnapshotTopic } from './state.ts';
+import { type CommitNote, decodeNote, encodeNote, type SnapshotRef, SnapshotTopic } from './state.ts';
 import { Topology } from './topology.ts';
 
 export interface TaskContext {
@@ -52,8 +52,9 @@ interface Memory {
   readonly topology: Topology;
   readonly points: SettleList<Point>;
   readonly alertStates: SettleList<NewRecord>;
-  /** Offset after the last record whose outputs are out. */
+  /** Offset after the last record whose outputs are out, and the ledger of that moment. */
   position: number;
+  ledger: PartitionLedger;
   /** The snapshot that the newest commit names. */
   committed: SnapshotRef | null;
   /** The one before, kept to fall back to. */
@@ -72,13 +73,13 @@ export class PartitionTask {
   constructor(partition: number, context: TaskContext) {
     this.#partition = partition;
     this.#context = context;
-    this.#snapshots = new SnapshotTopic(context.bus, context.topics.processorState);
+    this.#snapshots = new SnapshotTopic(context.bus, context.topics.processorState, partition);
   }
 
   status(): PartitionStatus | null {
     if (this.#memory === null) return null;
-    const { position, topology } = this.#memory;
-    return { position, endOffset: this.#endOffset, clockMs: topology.clockMs, ledger: topology.ledger };
+    const { position, topology, ledger } = this.#memory;
+    return { position, endOffset: this.#endOffset, clockMs: topology.clockMs, ledger };
   }
 
   get deviceCount(): number {
@@ -100,9 +101,14 @@ export class PartitionTask {
     }
   }
 
-  /** The state to go on from, or `null` when the batch has to be read again from an earlier offset. */
+  /** The state to go on from; `null` when there is nothing to do, or the batch has to be read again from another offset. */
   async #takeOver(batch: Batch): Promise<Memory | null> {
-    if (batch.assignment === null) return this.#memory;
+    if (batch.assignment === null) {
+      if (this.#memory === null && !batch.closing) {
+        throw new SluiceError('BUS_ASSIGNMENT_LOST', 'a batch of an assignment that was given up');
+      }
+      return this.#memory;
+    }
     const { committed } = batch.assignment;
     if (committed === null) {
       this.#memory = this.#fresh(batch.records[0]?.offset ?? 0);
@@ -110,7 +116,7 @@ export class PartitionTask {
       const note = decodeNote(committed.metadata);
       // Ours is the newest commit, and every output up to our position is out: nobody can know more than we do.
       const isOurs = this.#memory !== null && this.#memory.committed?.id === note.current.id;
-      if (!isOurs) this.#memory = await this.#restore(note.current, note.previous);
+      if (!isOurs) this.#memory = await this.#restore(note, batch);
     }
     return this.#skipTo(this.#memory!, batch);
   }
@@ -128,23 +134,19 @@ export class PartitionTask {
     return this.#memoryOf(new Topology(this.#context.options, this.#context.rules, position), position, [], []);
   }
 
-  async #restore(current: SnapshotRef, previous: SnapshotRef | null): Promise<Memory> {
-    const { log, options, rules } = this.#context;
-    let used = current;
-    let snapshot: Snapshot;
-    try {
-      snapshot = (await this.#snapshots.read(this.#partition, current)) as Snapshot;
-    } catch (error) {
-      if (!isSluiceError(error, 'STATE_UNREADABLE') || previous === null) throw error;
-      log.error({ partition: this.#partition, error: messageOf(error) }, 'falling back to the snapshot before');
-      used = previous;
-      snapshot = (await this.#snapshots.read(this.#partition, previous)) as Snapshot;
-    }
+  async #restore(note: CommitNote, batch: Batch): Promise<Memory> {
+    const { log, options, rules, patience } = this.#context;
+    const { used, state } = await patience.until(batch, 'bus', () =>
+      this.#snapshots.read(note, ({ message }) =>
+        log.error({ partition: this.#partition, error: message }, 'falling back to the snapshot before'),
+      ),
+    );
+    const snapshot = state as Snapshot;
     const topology = new Topology(options, rules, used.offset);
     topology.restore(snapshot.topology);
     const memory = this.#memoryOf(topology, used.offset, snapshot.settlePoints, snapshot.settleAlerts);
     memory.committed = used;
-    memory.previous = used === current ? previous : null;
+    memory.previous = used === note.current ? note.previous : null;
     return memory;
   }
 
@@ -156,6 +158,7 @@ export class PartitionTask {
       points: new SettleList(pointKey, nowMs, sessionTimeoutMs, points),
       alertStates: new SettleList(({ key }: NewRecord) => key, nowMs, sessionTimeoutMs, alertStates),
       position,
+      ledger: structuredClone(topology.ledger),
       committed: null,
       previous: null,
       snapshotAtMs: nowMs,
@@ -187,6 +190,7 @@ export class PartitionTask {
     await this.#appendRecords(memory, batch);
     memory.topology.outputs.clear();
     memory.position = memory.topology.ledger.nextOffset;
+    memory.ledger = structuredClone(memory.topology.ledger);
   }
 
   async #writePoints(memory: Memory, batch: Batch): Promise<void> {
@@ -199,29 +203,39 @@ export class PartitionTask {
     const alerts = outputs.alerts.map(({ alert, timeUs }) => alertPoint(alert, timeUs));
     const points = [...raw, ...rollups, ...alerts, ...again];
     if (points.length > 0) {
-      await this.#checkClaim(batch);
       const refusals = await patience.until(
         batch,
         'store',
         () => store.write(points),
         () => memory.points.unknownOutcome(rollups, clock.nowMs()),
       );
-      for (const { index, reason, message } of refusals) {
-        const refused = outputs.raw[index];
-        if (refused !== undefined) {
-          count(ledger.refused, reason);
-          const { source, index: reading } = refused;
-          outputs.deadLetters.push({ source, reason: `refused_${reason}`, error: message, index: reading });
-        } else {
-          const point = points[index]!;
-          this.#context.log.error({ series: point.series, reason, message }, 'the store refuses a point of ours');
-        }
-      }
-      ledger.stored += raw.length - refusals.filter(({ index }) => index < raw.length).length;
       memory.points.settled(again);
+      const refused = this.#takeRefusals(memory.topology, refusals, points);
+      ledger.stored += raw.length - refused;
     }
     counters.pointsWritten += raw.length;
     counters.rollupsWritten += rollups.length;
+  }
+
+  /** A refused reading goes to the DLQ with its message; of our own points only the log can tell. Returns how many readings. */
+  #takeRefusals({ outputs, ledger }: Topology, refusals: readonly Refusal[], points: readonly Point[]): number {
+    const own: Refusal[] = [];
+    for (const refusal of refusals) {
+      const refused = outputs.raw[refusal.index];
+      if (refused === undefined) {
+        own.push(refusal);
+        continue;
+      }
+      count(ledger.refused, refusal.reason);
+      const { source, index } = refused;
+      outputs.deadLetters.push({ source, reason: refusal.reason, error: refusal.message, index });
+    }
+    if (own.length > 0) {
+      const { index, reason, message } = own[0]!;
+      const first = { series: points[index]!.series, reason, message };
+      this.#context.log.error({ count: own.length, first }, 'the store refuses rollups or alerts of ours');
+    }
+    return refusals.length - own.length;
   }
 
   async #appendRecords(memory: Memory, batch: Batch): Promise<void> {
@@ -259,15 +273,6 @@ export class PartitionTask {
     });
   }
 
-  /** A write by one who may no longer be the owner could undo that of the next owner. */
-  async #checkClaim(batch: Batch): Promise<void> {
-    await batch.heartbeat();
-    const ageMs = this.#context.clock.nowMs() - batch.lastHeartbeatAtMs();
-    if (ageMs > this.#context.options.sessionTimeoutMs / 2) {
-      throw new SluiceError('BUS_ASSIGNMENT_LOST', `the last heartbeat is ${ageMs} ms old`);
-    }
-  }
-
   #isSnapshotDue(memory: Memory, batch: Batch): boolean {
     const { options, clock } = this.#context;
     const records = memory.position - (memory.committed?.offset ?? memory.topology.ledger.firstOffset);
@@ -289,9 +294,7 @@ export class PartitionTask {
       settleAlerts: memory.alertStates.entries(),
     };
     const id = `${instance}-${this.#partition}-${++this.#snapshotCount}`;
-    const ref = await patience.until(batch, 'bus', () =>
-      this.#snapshots.write(this.#partition, id, memory.position, state, nowMs),
-    );
+    const ref = await patience.until(batch, 'bus', () => this.#snapshots.write(id, memory.position, state, nowMs));
     await patience.until(batch, 'bus', () =>
       batch.commit(memory.position, encodeNote({ current: ref, previous: memory.committed })),
     );
@@ -299,8 +302,6 @@ export class PartitionTask {
     memory.previous = memory.committed;
     memory.committed = ref;
     memory.snapshotAtMs = nowMs;
-    if (obsolete !== null) {
-      await patience.until(batch, 'bus', () => this.#snapshots.remove(this.#partition, obsolete, nowMs));
-    }
+    await patience.until(batch, 'bus', () => this.#snapshots.remove(obsolete, nowMs));
   }
 }

@@ -35,6 +35,7 @@ export class Patience {
    */
   async until<T>(batch: Batch, what: string, attempt: () => Promise<T>, onFailure: () => void = () => {}): Promise<T> {
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      await this.#confirmClaim(batch);
       try {
         const result = await this.#whileAlive(batch, attempt);
         if (this.#problems.delete(batch.partition)) this.#log.info({ partition: batch.partition, what }, 'goes on');
@@ -46,6 +47,15 @@ export class Patience {
         const askedMs = error instanceof StoreUnavailableError ? (error.retryAfterMs ?? 0) : 0;
         await this.#pause(batch, Math.max(pauseMs, askedMs));
       }
+    }
+  }
+
+  /** A write by one who may no longer be the owner could undo that of the next owner. */
+  async #confirmClaim(batch: Batch): Promise<void> {
+    await batch.heartbeat();
+    const ageMs = this.#clock.nowMs() - batch.lastHeartbeatAtMs();
+    if (ageMs > this.#sessionTimeoutMs / 2) {
+      throw new SluiceError('BUS_ASSIGNMENT_LOST', `the last heartbeat is ${ageMs} ms old`);
     }
   }
 

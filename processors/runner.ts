@@ -24,9 +24,6 @@ export interface ProcessorContext {
   readonly log: Logger;
 }
 
-/** The most records between two writes: bounds memory, and how long a partition keeps the others waiting. */
-const maxBatchRecords = 5000;
-
 export class Processor {
   readonly #context: ProcessorContext;
   readonly #closing = new AbortController();
@@ -55,7 +52,7 @@ export class Processor {
     this.#startedAtMs = clock.nowMs();
     this.#consumption = await bus.consume(topics.raw, group, (batch) => this.#handle(batch), {
       sessionTimeoutMs: options.sessionTimeoutMs,
-      maxBatchRecords,
+      maxBatchRecords: options.maxBatchRecords ?? 5000,
     });
     this.#consumption.failed.then(this.#failure.resolve, this.#failure.reject);
   }
@@ -68,7 +65,7 @@ export class Processor {
 
   /** What stands in the way of processing, in words. */
   ready(): string[] {
-    return this.#patience.problems();
+    return this.#consumption === null ? ['processor: not started'] : this.#patience.problems();
   }
 
   status(): ProcessorStatus {

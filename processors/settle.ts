@@ -5,7 +5,7 @@
  */
 
 /** At most so many entries; at the bound the oldest are due at once. */
-const maxEntries = 100_000;
+const maxEntries = 20_000;
 
 interface Waiting<T> {
   entry: T;

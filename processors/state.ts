@@ -4,13 +4,13 @@
  */
 import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
-import type { Bus, BusRecord } from '../bus/port.ts';
-import { SluiceError } from '../core/errors.ts';
+import type { Bus, NewRecord } from '../bus/port.ts';
+import { isSluiceError, SluiceError } from '../core/errors.ts';
 
 /** Of what `serialize` is given. Raised when its shape changes; a reader refuses what it does not know. */
 export const stateVersion = 1;
 const chunkBytes = 900_000;
-const readRecords = 500;
+const readRecords = 50;
 
 /** What a commit's metadata says of a snapshot: where it is, and how to tell that it is whole. */
 export interface SnapshotRef {
@@ -30,6 +30,9 @@ export interface CommitNote {
   readonly previous: SnapshotRef | null;
 }
 
+const remedy =
+  'Give processing.group a new name: all that is still in the raw topic is then processed again, and writes the same points';
+
 export function encodeNote(note: CommitNote): string {
   return JSON.stringify(note);
 }
@@ -44,87 +47,127 @@ export function decodeNote(metadata: string): CommitNote {
   }
   throw new SluiceError(
     'STATE_UNREADABLE',
-    `the committed offset carries no snapshot reference (${JSON.stringify(metadata.slice(0, 80))}); another program committed to this group: use another processing.group`,
+    `the committed offset names no snapshot (${JSON.stringify(metadata.slice(0, 80))}): another program committed to this group. ${remedy}`,
   );
 }
 
+/** The snapshots of one partition. */
 export class SnapshotTopic {
   readonly #bus: Bus;
   readonly #topic: string;
+  readonly #partition: number;
+  /** No record appended from now on gets an offset before it; `null` until the topic was looked at. */
+  #end: number | null = null;
+  /** Keys of chunks that no commit will ever name: their writer died before its commit. */
+  #orphans = new Set<string>();
 
-  constructor(bus: Bus, topic: string) {
+  constructor(bus: Bus, topic: string, partition: number) {
     this.#bus = bus;
     this.#topic = topic;
+    this.#partition = partition;
   }
 
-  /** Resolves when all of it is durable. `id` must never have been used before. */
-  async write(
-    partition: number,
-    id: string,
-    offset: number,
-    state: unknown,
-    timestampMs: number,
-  ): Promise<SnapshotRef> {
+  /** Resolves when all of it is durable. `id` must never have been used for another state. */
+  async write(id: string, offset: number, state: unknown, timestampMs: number): Promise<SnapshotRef> {
     const bytes = serialize(state);
-    const { endOffset: from } = await this.#bus.read(this.#topic, partition, 0, 0);
+    const from = this.#end ?? (await this.#bus.read(this.#topic, this.#partition, 0, 1)).endOffset;
     const chunks = Math.max(1, Math.ceil(bytes.length / chunkBytes));
-    await this.#bus.append(
-      this.#topic,
+    await this.#append(
       Array.from({ length: chunks }, (_, i) => ({
-        key: chunkKey(partition, id, i),
+        key: this.#chunkKey(id, i),
         value: bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes),
         headers: { version: String(stateVersion) },
         timestampMs,
-        partition,
+        partition: this.#partition,
       })),
+      from,
     );
     return { id, version: stateVersion, offset, chunks, crc: crc32(bytes), from };
   }
 
-  /** The state of a snapshot. Throws STATE_UNREADABLE when it is missing, torn or of an unknown version. */
-  async read(partition: number, ref: SnapshotRef): Promise<unknown> {
-    if (ref.version > stateVersion) {
-      throw this.#unreadable(
-        partition,
-        ref,
-        `has version ${ref.version}, this program reads up to ${stateVersion}: upgrade it`,
-      );
+  /**
+   * The state that a commit names, or the one before it when that is missing, torn or of an unknown version: `warn` hears
+   * why. Throws STATE_UNREADABLE when neither can be read.
+   */
+  async read(note: CommitNote, warn: (error: SluiceError) => void): Promise<{ used: SnapshotRef; state: unknown }> {
+    const { current, previous } = note;
+    const chunks = await this.#readChunks(Math.min(current.from, previous?.from ?? current.from));
+    try {
+      const state = this.#assemble(current, chunks);
+      this.#disown(chunks, [current, ...(previous === null ? [] : [previous])]);
+      return { used: current, state };
+    } catch (error) {
+      if (!isSluiceError(error, 'STATE_UNREADABLE') || previous === null) throw error;
+      warn(error);
+      const state = this.#assemble(previous, chunks);
+      this.#disown(chunks, [previous]);
+      return { used: previous, state };
     }
-    const chunks = new Map<string, BusRecord>();
-    const wanted = new Set(Array.from({ length: ref.chunks }, (_, i) => chunkKey(partition, ref.id, i)));
-    for (let next = ref.from; chunks.size < wanted.size; ) {
-      const { records, endOffset } = await this.#bus.read(this.#topic, partition, next, readRecords);
-      for (const record of records) if (wanted.has(record.key)) chunks.set(record.key, record);
+  }
+
+  /** Tombstones a snapshot that no commit needs any longer, and what dead writers left. Only after a commit of ours. */
+  async remove(ref: SnapshotRef | null, timestampMs: number): Promise<void> {
+    const keys = ref === null ? [] : Array.from({ length: ref.chunks }, (_, i) => this.#chunkKey(ref.id, i));
+    keys.push(...this.#orphans);
+    if (keys.length === 0) return;
+    const partition = this.#partition;
+    await this.#append(
+      keys.map((key) => ({ key, value: null, headers: {}, timestampMs, partition })),
+      this.#end ?? 0,
+    );
+    this.#orphans.clear();
+  }
+
+  /** Others may have appended too, so `from` and our own count give a lower bound of the end. */
+  async #append(records: readonly NewRecord[], from: number): Promise<void> {
+    await this.#bus.append(this.#topic, records);
+    this.#end = from + records.length;
+  }
+
+  /** The newest value of every key from an offset on, without those that were tombstoned. */
+  async #readChunks(from: number): Promise<Map<string, Buffer>> {
+    const chunks = new Map<string, Buffer>();
+    for (let next = from; ; ) {
+      const { records, endOffset } = await this.#bus.read(this.#topic, this.#partition, next, readRecords);
+      for (const { key, value } of records) {
+        if (value === null) chunks.delete(key);
+        else chunks.set(key, value);
+      }
       next = records.length === 0 ? endOffset : records.at(-1)!.offset + 1;
-      if (next >= endOffset) break;
+      if (next < endOffset) continue;
+      this.#end = endOffset;
+      return chunks;
     }
-    const parts = [...wanted].map((key) => chunks.get(key)?.value ?? null).filter((part) => part !== null);
-    if (parts.length < ref.chunks)
-      throw this.#unreadable(partition, ref, `has ${parts.length} of ${ref.chunks} chunks`);
+  }
+
+  #assemble(ref: SnapshotRef, chunks: ReadonlyMap<string, Buffer>): unknown {
+    if (ref.version !== stateVersion) {
+      throw this.#unreadable(ref, `has version ${ref.version}, this program reads version ${stateVersion}`);
+    }
+    const parts: Buffer[] = [];
+    for (let i = 0; i < ref.chunks; i++) {
+      const part = chunks.get(this.#chunkKey(ref.id, i));
+      if (part === undefined) throw this.#unreadable(ref, `lacks chunk ${i + 1} of ${ref.chunks}`);
+      parts.push(part);
+    }
     const bytes = Buffer.concat(parts);
-    if (crc32(bytes) !== ref.crc) throw this.#unreadable(partition, ref, 'does not match its checksum');
+    if (crc32(bytes) !== ref.crc) throw this.#unreadable(ref, 'does not match its checksum');
     return deserialize(bytes);
   }
 
-  /** Tombstones a snapshot that no commit needs any longer. */
-  async remove(partition: number, ref: SnapshotRef, timestampMs: number): Promise<void> {
-    await this.#bus.append(
-      this.#topic,
-      Array.from({ length: ref.chunks }, (_, i) => ({
-        key: chunkKey(partition, ref.id, i),
-        value: null,
-        headers: {},
-        timestampMs,
-        partition,
-      })),
+  #disown(chunks: ReadonlyMap<string, Buffer>, needed: readonly SnapshotRef[]): void {
+    const prefixes = needed.map(({ id }) => this.#chunkKey(id, ''));
+    this.#orphans = new Set([...chunks.keys()].filter((key) => !prefixes.some((prefix) => key.startsWith(prefix))));
+  }
+
+  #chunkKey(id: string, chunk: number | ''): string {
+    return `${this.#partition}/${id}/${chunk}`;
+  }
+
+  #unreadable(ref: SnapshotRef, what: string): SluiceError {
+    return new SluiceError(
+      'STATE_UNREADABLE',
+      `${this.#topic}: snapshot ${ref.id} of partition ${this.#partition} ${what}. ${remedy}`,
     );
   }
-
-  #unreadable(partition: number, ref: SnapshotRef, what: string): SluiceError {
-    return new SluiceError('STATE_UNREADABLE', `${this.#topic}: snapshot ${ref.id} of partition ${partition} ${what}`);
-  }
-}
-
-function chunkKey(partition: number, id: string, chunk: number): string {
-  return `${partition}/${id}/${chunk}`;
 }
