@@ -1,0 +1,343 @@
+/** The event bus on Kafka: the contract of `bus/port.ts`, through kafkajs. What it keeps from us is in `docs/adr/0006`. */
+import { randomUUID } from 'node:crypto';
+import { type Admin, type Consumer, Kafka, type KafkaConfig, logLevel } from 'kafkajs';
+import type { Clock } from '../core/clock.ts';
+import { messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import { partitionOf } from '../core/partition.ts';
+import type { TopicSpec } from '../core/topics.ts';
+import { KafkaConsumption } from './kafka/consumption.ts';
+import { isTopicMissing, topicMissing, unavailable } from './kafka/errors.ts';
+import { Lane, type LaneProducer, type PlacedRecord } from './kafka/lane.ts';
+import { TopicFollower, TopicReader } from './kafka/reader.ts';
+import type { BatchHandler, Bus, BusRecord, ConsumeOptions, Consumption, Following, Lag, NewRecord } from './port.ts';
+
+export interface KafkaBusOptions {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly ssl: boolean;
+  readonly sasl: {
+    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+    readonly username: string;
+    readonly password: string;
+  } | null;
+  readonly lanes: number;
+  /** Of topics that are created; `null` = three, or as many as there are brokers. */
+  readonly replicationFactor: number | null;
+  readonly startTimeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Always given: the client has other defaults when NODE_ENV is `test`. Longer outages are waited out by our own layers. */
+const retry = { initialRetryTime: 100, maxRetryTime: 2000, multiplier: 2, factor: 0.2, retries: 6 };
+const requestTimeoutMs = 30_000;
+const readerSessionMs = 30_000;
+
+export class KafkaBus implements Bus {
+  readonly kind = 'kafka';
+  readonly lanes: number;
+  readonly #options: KafkaBusOptions;
+  readonly #kafka: Kafka;
+  readonly #admin: Admin;
+  readonly #lanes: readonly Lane[];
+  readonly #partitionCounts = new Map<string, Promise<number>>();
+  readonly #readers = new Map<string, TopicReader>();
+  readonly #consumptions = new Set<KafkaConsumption>();
+  readonly #followers = new Set<TopicFollower>();
+  /** Groups that exist only to read back; deleted at the end. */
+  readonly #readerGroups: string[] = [];
+  #started: Promise<void> | null = null;
+  #closed: Promise<void> | null = null;
+
+  constructor(options: KafkaBusOptions) {
+    const { clock, log } = options;
+    this.#options = options;
+    this.lanes = options.lanes;
+    this.#kafka = new Kafka(clientConfig(options));
+    this.#admin = this.#kafka.admin({ retry });
+    this.#lanes = Array.from(
+      { length: options.lanes },
+      () => new Lane({ connect: () => this.#connectProducer(), clock, log }),
+    );
+  }
+
+  start(): Promise<void> {
+    this.#started ??= this.#connect();
+    return this.#started;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async ping(): Promise<void> {
+    await this.#asking('no broker answers', () => this.#admin.describeCluster());
+  }
+
+  async createTopics(specs: readonly TopicSpec[]): Promise<string[]> {
+    const existing = new Set(await this.#asking('topics cannot be listed', () => this.#admin.listTopics()));
+    const missing = specs.filter(({ name }) => !existing.has(name));
+    if (missing.length > 0) {
+      const replicationFactor = this.#options.replicationFactor ?? Math.min(3, await this.#brokerCount());
+      const topics = missing.map((spec) => ({
+        topic: spec.name,
+        numPartitions: spec.partitions,
+        replicationFactor,
+        configEntries: configEntries(spec, replicationFactor),
+      }));
+      await this.#asking('topics cannot be created', () => this.#admin.createTopics({ topics, waitForLeaders: true }));
+      for (const { name } of missing) this.#partitionCounts.delete(name);
+    }
+    for (const { name, partitions } of specs) {
+      const found = await this.partitionCount(name);
+      if (found !== partitions) {
+        throw new SluiceError(
+          'CONFIG_INVALID',
+          `topic ${name} has ${found} partitions, not ${partitions}: set topics.partitions to ${found}, or use another topics.prefix`,
+        );
+      }
+    }
+    return missing.map(({ name }) => name);
+  }
+
+  partitionCount(topic: string): Promise<number> {
+    let count = this.#partitionCounts.get(topic);
+    if (count === undefined) {
+      count = this.#fetchPartitionCount(topic);
+      this.#partitionCounts.set(topic, count);
+      count.catch(() => this.#partitionCounts.delete(topic));
+    }
+    return count;
+  }
+
+  async append(topic: string, records: readonly NewRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    const partitions = await this.partitionCount(topic);
+    const byLane = this.#lanes.map(() => ({ records: [] as PlacedRecord[], indexes: [] as number[] }));
+    for (let index = 0; index < records.length; index++) {
+      const record = records[index]!;
+      const placed = isPlaced(record) ? record : { ...record, partition: partitionOf(record.key, partitions) };
+      const share = byLane[placed.partition % this.lanes]!;
+      share.records.push(placed);
+      share.indexes.push(index);
+    }
+    const results = await Promise.allSettled(
+      byLane.map(({ records: share }, lane) =>
+        share.length === 0 ? undefined : this.#lanes[lane]!.append(topic, share),
+      ),
+    );
+    const refused: { index: number; message: string }[] = [];
+    results.forEach((result, lane) => {
+      if (result.status === 'fulfilled') return;
+      if (!(result.reason instanceof RecordsRefusedError)) throw result.reason;
+      for (const { index, message } of result.reason.refused) {
+        refused.push({ index: byLane[lane]!.indexes[index]!, message });
+      }
+    });
+    if (refused.length > 0) throw new RecordsRefusedError(topic, refused);
+  }
+
+  async consume(topic: string, group: string, handler: BatchHandler, options: ConsumeOptions): Promise<Consumption> {
+    await this.partitionCount(topic);
+    const { clock, log } = this.#options;
+    const consumer = this.#consumer(group, options.sessionTimeoutMs);
+    const consumption = new KafkaConsumption({
+      topic,
+      group,
+      handler,
+      options,
+      consumer,
+      admin: this.#admin,
+      clock,
+      log,
+    });
+    this.#consumptions.add(consumption);
+    await this.#asking('the group cannot be joined', () => consumption.start());
+    return consumption;
+  }
+
+  async read(topic: string, partition: number, fromOffset: number, maxRecords: number) {
+    await this.partitionCount(topic);
+    let reader = this.#readers.get(topic);
+    if (reader === undefined) {
+      reader = new TopicReader(topic, this.#readerConsumer(), this.#admin);
+      this.#readers.set(topic, reader);
+    }
+    const read = reader;
+    return this.#asking('reading failed', () => read.read(partition, fromOffset, maxRecords));
+  }
+
+  async follow(
+    topic: string,
+    from: 'beginning' | 'end',
+    onRecords: (records: readonly BusRecord[]) => void,
+  ): Promise<Following> {
+    await this.partitionCount(topic);
+    const follower = new TopicFollower(topic, this.#readerConsumer(), onRecords);
+    this.#followers.add(follower);
+    await this.#asking('following failed', () => follower.start(from, this.#admin));
+    return {
+      close: async () => {
+        if (this.#followers.delete(follower)) await follower.close();
+      },
+    };
+  }
+
+  async lag(topic: string, group: string): Promise<Lag> {
+    await this.partitionCount(topic);
+    const [ends, [committed]] = await this.#asking('the lag cannot be read', () =>
+      Promise.all([
+        this.#admin.fetchTopicOffsets(topic),
+        this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
+      ]),
+    );
+    const offsets = new Map((committed?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)]));
+    let records = 0;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const { partition, low, high } of ends) {
+      const next = Math.max(offsets.get(partition) ?? 0, Number(low));
+      if (next >= Number(high)) continue;
+      records += Number(high) - next;
+      const [first] = (await this.read(topic, partition, next, 1)).records;
+      if (first !== undefined) oldestMs = Math.min(oldestMs, first.timestampMs);
+    }
+    const seconds = records === 0 ? 0 : Math.max(0, this.#options.clock.nowMs() - oldestMs) / 1000;
+    return { records, seconds: Number.isFinite(seconds) ? seconds : 0 };
+  }
+
+  async #connect(): Promise<void> {
+    const { clock, startTimeoutMs, brokers, log } = this.#options;
+    const untilMs = clock.nowMs() + startTimeoutMs;
+    for (;;) {
+      try {
+        await this.#admin.connect();
+        return;
+      } catch (error) {
+        if (clock.nowMs() >= untilMs) {
+          this.#started = null;
+          throw unavailable(`no broker of ${brokers.join(', ')} answered within ${startTimeoutMs} ms`, error);
+        }
+        log.warn({ brokers, error: messageOf(error) }, 'waiting for Kafka');
+        await clock.sleep(500);
+      }
+    }
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#consumptions].map((consumption) => consumption.close()));
+    await Promise.all([...this.#readers.values(), ...this.#followers].map((reading) => reading.close()));
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
+    // A group that was never joined is unknown to the broker: nothing to delete.
+    if (this.#readerGroups.length > 0) await this.#admin.deleteGroups(this.#readerGroups).catch(() => {});
+    await this.#admin.disconnect();
+  }
+
+  async #connectProducer(): Promise<LaneProducer> {
+    const producer = this.#kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      // Every record has its partition already.
+      createPartitioner: () => () => 0,
+      retry,
+    });
+    await producer.connect();
+    return {
+      send: async (topic, records) => {
+        const messages = records.map(({ key, value, headers, timestampMs, partition }) => ({
+          key,
+          value: value as Buffer | null,
+          headers,
+          timestamp: String(timestampMs),
+          partition,
+        }));
+        await producer.send({ topic, acks: -1, timeout: requestTimeoutMs, messages });
+      },
+      disconnect: () => producer.disconnect(),
+    };
+  }
+
+  #consumer(groupId: string, sessionTimeoutMs: number): Consumer {
+    return this.#kafka.consumer({
+      groupId,
+      sessionTimeout: sessionTimeoutMs,
+      heartbeatInterval: Math.min(3000, sessionTimeoutMs / 6),
+      rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
+      maxWaitTimeInMs: 100,
+      minBytes: 1,
+      allowAutoTopicCreation: false,
+      retry: { ...retry, restartOnFailure: async () => true },
+    });
+  }
+
+  #readerConsumer(): Consumer {
+    const group = `sluice-reader-${randomUUID()}`;
+    this.#readerGroups.push(group);
+    return this.#consumer(group, readerSessionMs);
+  }
+
+  async #fetchPartitionCount(topic: string): Promise<number> {
+    try {
+      const { topics } = await this.#admin.fetchTopicMetadata({ topics: [topic] });
+      return topics[0]!.partitions.length;
+    } catch (error) {
+      throw isTopicMissing(error) ? topicMissing(topic) : unavailable(`the metadata of ${topic} cannot be read`, error);
+    }
+  }
+
+  async #brokerCount(): Promise<number> {
+    return (await this.#asking('the cluster cannot be described', () => this.#admin.describeCluster())).brokers.length;
+  }
+
+  /** Runs a request; what the client throws becomes an error of ours. */
+  async #asking<T>(what: string, request: () => Promise<T>): Promise<T> {
+    try {
+      return await request();
+    } catch (error) {
+      throw error instanceof SluiceError ? error : unavailable(what, error);
+    }
+  }
+}
+
+function isPlaced(record: NewRecord): record is PlacedRecord {
+  return record.partition !== undefined;
+}
+
+function clientConfig({ brokers, clientId, ssl, sasl, log }: KafkaBusOptions): KafkaConfig {
+  return {
+    brokers: [...brokers],
+    clientId,
+    ssl,
+    ...(sasl === null ? {} : { sasl: sasl as NonNullable<KafkaConfig['sasl']> }),
+    connectionTimeout: 3000,
+    requestTimeout: requestTimeoutMs,
+    retry,
+    logLevel: logLevel.WARN,
+    // Its errors reach us as rejections too, and are logged there with what they mean: here they are only detail.
+    logCreator:
+      () =>
+      ({ namespace, log: { message } }) =>
+        log.debug({ client: 'kafkajs', namespace }, message),
+  };
+}
+
+function configEntries(spec: TopicSpec, replicationFactor: number): { name: string; value: string }[] {
+  const settings: Record<string, string> = {
+    'cleanup.policy': spec.cleanup,
+    'max.message.bytes': String(spec.maxMessageBytes),
+    'min.insync.replicas': String(replicationFactor >= 3 ? 2 : 1),
+  };
+  if (spec.cleanup === 'delete') {
+    settings['retention.ms'] = String(spec.retentionMs ?? -1);
+    settings['retention.bytes'] = String(spec.retentionBytes ?? -1);
+  } else {
+    // Compacted while it is in use, not only once a default segment of a week or a gigabyte is full.
+    settings['segment.ms'] = '600000';
+    settings['segment.bytes'] = String(64 * 1024 * 1024);
+    settings['min.cleanable.dirty.ratio'] = '0.3';
+    settings['delete.retention.ms'] = '3600000';
+  }
+  return Object.entries(settings).map(([name, value]) => ({ name, value }));
+}
