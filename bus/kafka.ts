@@ -73,6 +73,7 @@ export class KafkaBus implements Bus {
   }
 
   async ping(): Promise<void> {
+    if (this.#closed !== null) throw new SluiceError('BUS_UNAVAILABLE', 'the bus is closed');
     await this.#asking('no broker answers', () => this.#admin.describeCluster());
   }
 
@@ -239,8 +240,10 @@ export class KafkaBus implements Bus {
       idempotent: true,
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
-      // Every record has its partition already.
-      createPartitioner: () => () => 0,
+      createPartitioner:
+        () =>
+        ({ message }) =>
+          message.partition!,
       retry,
     });
     await producer.connect();
@@ -248,7 +251,7 @@ export class KafkaBus implements Bus {
       send: async (topic, records) => {
         const messages = records.map(({ key, value, headers, timestampMs, partition }) => ({
           key,
-          value: value as Buffer | null,
+          value: asBuffer(value),
           headers,
           timestamp: String(timestampMs),
           partition,
@@ -303,6 +306,12 @@ export class KafkaBus implements Bus {
 
 function isPlaced(record: NewRecord): record is PlacedRecord {
   return record.partition !== undefined;
+}
+
+/** The client writes anything but a Buffer as text. */
+function asBuffer(value: Uint8Array | null): Buffer | null {
+  if (value === null || Buffer.isBuffer(value)) return value;
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }
 
 function clientConfig({ brokers, clientId, ssl, sasl, log }: KafkaBusOptions): KafkaConfig {

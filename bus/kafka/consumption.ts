@@ -80,6 +80,7 @@ export class KafkaConsumption implements Consumption {
       }
     }
     await this.#context.consumer.disconnect();
+    this.#assigned = [];
     this.#ended.resolve();
   }
 
