@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+// Starts the command line under a Node that can run it: this one when it is new enough, else the one that the npm
+// package `node` brings along. A process of its own, so that warnings of Node about its own features stay out of sight.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const oldestMajor = 24;
+const folder = dirname(dirname(fileURLToPath(import.meta.url)));
+const built = join(folder, 'dist', 'sluice.js');
+// A checkout runs its sources; a published package has only what was built.
+const source = join(folder, 'sluice.ts');
+const program = existsSync(source) ? source : built;
+const quiet = ['--disable-warning=ExperimentalWarning', '--disable-warning=TimeoutNegativeWarning'];
+
+const child = spawn(findNode(), [...quiet, program, ...process.argv.slice(2)], { stdio: 'inherit' });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  // A terminal sends SIGINT to both; passing it on a second time would end the drain.
+  process.on(signal, () => {
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+  });
+}
+child.on('error', (error) => {
+  console.error(`sluice: ${error.message}`);
+  process.exit(1);
+});
+child.on('exit', (code, signal) => {
+  if (signal !== null) process.kill(process.pid, signal);
+  else process.exit(code ?? 1);
+});
+
+function findNode() {
+  if (Number(process.versions.node.split('.')[0]) >= oldestMajor) return process.execPath;
+  try {
+    const bundled = join(dirname(createRequire(import.meta.url).resolve('node/package.json')), 'bin', 'node');
+    if (existsSync(bundled)) return bundled;
+  } catch {
+    // The package is not there: the message below says what to do.
+  }
+  console.error(
+    `sluice: Node ${oldestMajor} is needed, this is ${process.version}. Install it, or allow the install script of the npm package "node" and install again.`,
+  );
+  process.exit(1);
+}
