@@ -3,6 +3,7 @@ import type { BusRecord, NewRecord } from '../bus/port.ts';
 import { cloudEventHeaders } from '../core/alert.ts';
 import { headers } from '../core/topics.ts';
 import type { AlertTransition, DeadLetter, LateReading } from './outputs.ts';
+import { rfc3339 } from './rfc3339.ts';
 
 /** The original bytes and headers, with why and where from. */
 export function deadLetterRecord(topic: string, { source, reason, error, index }: DeadLetter): NewRecord {
@@ -23,7 +24,7 @@ export function deadLetterRecord(topic: string, { source, reason, error, index }
 export function lateRecord(topic: string, late: LateReading): NewRecord {
   const { source, reading, index, lateByMs, windowStartMs, windowEndMs } = late;
   const { site, device, timeUs, seq, fields } = reading;
-  const windows = [{ every: '1m', start: isoTime(windowStartMs), end: isoTime(windowEndMs) }];
+  const windows = [{ every: '1m', start: rfc3339(windowStartMs * 1000), end: rfc3339(windowEndMs * 1000) }];
   return {
     key: source.key,
     value: Buffer.from(JSON.stringify({ site, device, timeUs, seq, fields, lateByMs, windows })),
@@ -55,8 +56,4 @@ function sourceHeaders(topic: string, source: BusRecord, index: number | null): 
     [headers.sourceOffset]: String(source.offset),
     ...(index === null ? {} : { [headers.sourceIndex]: String(index) }),
   };
-}
-
-function isoTime(timeMs: number): string {
-  return new Date(timeMs).toISOString();
 }

@@ -10,6 +10,7 @@ import { routeOf } from '../core/route.ts';
 import { headers } from '../core/topics.ts';
 import type { ProcessingOptions } from './options.ts';
 import type { Outputs } from './outputs.ts';
+import { rfc3339 } from './rfc3339.ts';
 import type { Rule } from './rules/file.ts';
 import { Topology } from './topology.ts';
 
@@ -24,7 +25,7 @@ const lineSchema = z.union(
   'expected {"topic", "receivedAtMs", "payload" | "payloadText" | "payloadBase64"} or {"tick": true, "receivedAtMs"}',
 );
 
-/** Lines out for lines in. Throws CONFIG_INVALID with the line's number when one is not as `docs/processing.md` says. */
+/** Lines out for lines in, as one partition: in the order of the input. Throws CONFIG_INVALID with the line's number when one is not as `docs/processing.md` says. */
 export async function* replay(
   lines: AsyncIterable<string> | Iterable<string>,
   options: ProcessingOptions,
@@ -34,11 +35,10 @@ export async function* replay(
   const topology = new Topology(options, rules, 0);
   topology.outputs.duplicates = [];
   let number = 0;
-  let offset = 0;
-  for await (const line of lines) {
+  for await (const text of lines) {
     number++;
-    if (line.trim() === '') continue;
-    topology.process(recordOf(line, number, offset++));
+    if (text.trim() === '') continue;
+    topology.process(recordOf(text, number));
     yield* drain(topology.outputs);
   }
   if (!flush) return;
@@ -46,10 +46,11 @@ export async function* replay(
   yield* drain(topology.outputs);
 }
 
-function recordOf(line: string, number: number, offset: number): BusRecord {
+/** The record of a line; its offset is the number of the line. */
+function recordOf(text: string, number: number): BusRecord {
   let content: unknown;
   try {
-    content = JSON.parse(line);
+    content = JSON.parse(text);
   } catch (error) {
     throw new SluiceError('CONFIG_INVALID', `line ${number} of the input is not JSON: ${(error as Error).message}`);
   }
@@ -58,7 +59,7 @@ function recordOf(line: string, number: number, offset: number): BusRecord {
     throw new SluiceError('CONFIG_INVALID', `line ${number} of the input: ${parsed.error.issues[0]!.message}`);
   }
   const input = parsed.data;
-  const base = { partition: 0, offset, timestampMs: input.receivedAtMs };
+  const base = { partition: 0, offset: number, timestampMs: input.receivedAtMs };
   if ('tick' in input) return { ...base, key: '', value: null, headers: { [headers.tick]: '1' } };
   const route = routeOf(input.topic);
   const key = route === null ? input.topic : deviceKey(route.site, route.device);
@@ -71,35 +72,31 @@ function payloadOf(input: { payload: unknown } | { payloadText: string } | { pay
   return Buffer.from(JSON.stringify(input.payload));
 }
 
+/** Outputs of one record: what became of its readings first, then what followed from them. */
 function* drain(outputs: Outputs): Generator<string> {
-  for (const reading of outputs.duplicates ?? [])
-    yield JSON.stringify({ kind: 'duplicate', ...readingFields(reading) });
+  for (const reading of outputs.duplicates ?? []) yield line('duplicate', readingFields(reading));
   for (const { point } of outputs.raw) {
-    const { timeUs, k, fields } = point;
-    yield JSON.stringify({ kind: 'reading', ...point.series.tags, timeUs, k, fields });
+    const { series, timeUs, k, fields } = point;
+    yield line('reading', { ...series.tags, time: rfc3339(timeUs), k, fields });
   }
-  for (const { series, timeUs, fields } of outputs.rollups) {
-    yield JSON.stringify({ kind: 'rollup', every: '1m', ...series.tags, windowStart: isoTime(timeUs), ...fields });
-  }
-  for (const { reading, lateByMs, windowStartMs } of outputs.late) {
-    yield JSON.stringify({
-      kind: 'late',
-      ...readingFields(reading),
-      lateByMs,
-      windowStart: isoTime(windowStartMs * 1000),
-    });
+  for (const { reading, lateByMs, windowStartMs, windowEndMs } of outputs.late) {
+    const window = { windowStart: rfc3339(windowStartMs * 1000), windowEnd: rfc3339(windowEndMs * 1000) };
+    yield line('late', { ...readingFields(reading), lateByMs, ...window });
   }
   for (const { source, reason, error, index } of outputs.deadLetters) {
-    yield JSON.stringify({ kind: 'deadLetter', offset: source.offset, index, reason, error });
+    yield line('deadLetter', { line: source.offset, index, reason, error });
   }
-  for (const { alert } of outputs.alerts) yield JSON.stringify({ kind: 'alert', ...alert });
+  for (const { series, timeUs, fields } of outputs.rollups) {
+    yield line('rollup', { every: '1m', ...series.tags, windowStart: rfc3339(timeUs), ...fields });
+  }
+  for (const { alert } of outputs.alerts) yield line('alert', alert);
   outputs.clear();
 }
 
-function readingFields({ site, device, timeUs, seq, fields }: Reading): object {
-  return { site, device, timeUs, seq, fields };
+function line(kind: string, content: object): string {
+  return JSON.stringify({ kind, ...content });
 }
 
-function isoTime(timeUs: number): string {
-  return new Date(timeUs / 1000).toISOString();
+function readingFields({ site, device, timeUs, seq, fields }: Reading): object {
+  return { site, device, time: rfc3339(timeUs), seq, fields };
 }
