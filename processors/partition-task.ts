@@ -121,13 +121,15 @@ export class PartitionTask {
     return this.#skipTo(this.#memory!, batch);
   }
 
+  /** `null` and a seek when nothing of the batch is what comes next. What was deleted before we came is not waited for. */
   #skipTo(memory: Memory, batch: Batch): Memory | null {
-    const first = batch.records[0]?.offset ?? memory.position;
-    if (first > memory.position && batch.assignment?.committed?.offset !== memory.position) {
-      batch.seek(memory.position);
-      return null;
-    }
-    return memory;
+    const { position } = memory;
+    const first = batch.records[0]?.offset ?? position;
+    const end = (batch.records.at(-1)?.offset ?? position - 1) + 1;
+    const isDeleted = first > position && batch.assignment?.committed?.offset === position;
+    if (end >= position && (first <= position || isDeleted)) return memory;
+    batch.seek(position);
+    return null;
   }
 
   #fresh(position: number): Memory {

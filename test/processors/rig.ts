@@ -23,7 +23,8 @@ export const topics = topicNames();
 export interface Rig {
   readonly bus: Bus;
   readonly store: Store;
-  processor(over?: Partial<ProcessorOptions>, ports?: { bus?: Bus; store?: Store }): Processor;
+  /** `rules` take the place of the rig's own. */
+  processor(over?: Partial<ProcessorOptions>, ports?: { bus?: Bus; store?: Store }, rules?: readonly Rule[]): Processor;
   append(records: readonly BusRecord[]): Promise<void>;
   /** Everything that others can see. */
   contents(devices: readonly string[], fromMs: number, toMs: number): Promise<Contents>;
@@ -40,7 +41,7 @@ export interface Contents {
   readonly deadLetters: string[];
 }
 
-export async function openRig(rules: readonly Rule[]): Promise<Rig> {
+export async function openRig(rigRules: readonly Rule[]): Promise<Rig> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-processor-'));
   const bus = new EmbeddedBus({ file: join(folder, 'bus.sqlite'), clock: systemClock, log: silentLogger });
   const store = new EmbeddedStore({
@@ -58,7 +59,7 @@ export async function openRig(rules: readonly Rule[]): Promise<Rig> {
   return {
     bus,
     store,
-    processor: (over = {}, ports = {}) => {
+    processor: (over = {}, ports = {}, rules = rigRules) => {
       const processor = new Processor({
         bus,
         store,
