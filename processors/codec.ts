@@ -10,12 +10,14 @@ export class StateWriter {
   /** A safe integer of at least 0, seven bits a byte. */
   uint(value: number): void {
     this.#reserve(8);
+    const buffer = this.#buffer;
+    let at = this.#length;
     let rest = value;
-    while (rest >= 0x80) {
-      this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    this.#buffer[this.#length++] = rest;
+    for (; rest > 0x7fff_ffff; rest = Math.floor(rest / 0x80)) buffer[at++] = (rest % 0x80) | 0x80;
+    // From here on it fits the integers that bit operations know.
+    for (; rest > 0x7f; rest >>>= 7) buffer[at++] = (rest & 0x7f) | 0x80;
+    buffer[at++] = rest;
+    this.#length = at;
   }
 
   uint32(value: number): void {
@@ -33,10 +35,10 @@ export class StateWriter {
   doubles(values: readonly number[]): void {
     this.uint(values.length);
     this.#reserve(values.length * 8);
-    for (let i = 0; i < values.length; i++) {
-      this.#view.setFloat64(this.#length, values[i]!, true);
-      this.#length += 8;
-    }
+    const view = this.#view;
+    let at = this.#length;
+    for (let i = 0; i < values.length; i++, at += 8) view.setFloat64(at, values[i]!, true);
+    this.#length = at;
   }
 
   text(value: string): void {

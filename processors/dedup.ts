@@ -101,12 +101,13 @@ export class SeenReadings {
     if (this.size > maxIdentities) this.trim(this.#times[this.#start]! + 1);
   }
 
-  /** Moves what is kept to the front, into larger arrays unless half of them is free; returns where `at` is now. */
+  /** Moves what is kept to the front, into larger arrays unless a quarter of them is free; returns where `at` is now. */
   #makeRoom(at: number): number {
     const { size } = this;
     const start = this.#start;
-    const capacity = Math.max(16, size * 2 > this.#times.length ? this.#times.length * 2 : this.#times.length);
-    if (capacity === this.#times.length) {
+    const { length } = this.#times;
+    const capacity = Math.max(16, size > length * 0.75 ? Math.ceil(length * 1.5) : length);
+    if (capacity === length) {
       this.#times.copyWithin(0, start, this.#end);
       this.#hashes.copyWithin(0, start, this.#end);
       this.#ks.copyWithin(0, start, this.#end);
