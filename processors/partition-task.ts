@@ -97,6 +97,7 @@ export class PartitionTask {
       if (this.#isSnapshotDue(memory, batch)) await this.#snapshot(memory, batch);
     } catch (error) {
       this.#memory = null;
+      this.#context.patience.giveUp(this.#partition);
       throw error;
     }
   }

@@ -29,6 +29,11 @@ export class Patience {
     return [...new Set(this.#problems.values())];
   }
 
+  /** The partition is not ours any more: what it waited for is its next owner's problem. */
+  giveUp(partition: number): void {
+    this.#problems.delete(partition);
+  }
+
   /**
    * Runs `attempt` until it succeeds; `onFailure` hears of each outage. Rejects with BUS_ASSIGNMENT_LOST when the
    * partition is no longer ours, or when we are closing and the outage goes on: the work is then done by its next owner.

@@ -75,6 +75,13 @@ test('a reading from the future is dead-lettered and moves no watermark', () => 
   expect(outputs.rollups).toEqual([]);
 });
 
+test('lateness is judged by the end of the window: as long as its window can be corrected, no reading of it is late', () => {
+  const at = (seconds: number) => ({ atMs: 900_000, payload: { ts: startMs + seconds * 1000, a: seconds } });
+  // The watermark stands at 895 s, so windows that end by 295 s are closed for good.
+  const { ledger } = topologyOf([at(900), at(240), at(294), at(300), at(239.999), at(240)]);
+  expect(ledger).toMatchObject({ accepted: 5, windowed: 4, late: 1, duplicates: 1 });
+});
+
 test('a device that was offline for an hour and then sends its buffer is not late, whatever others did', () => {
   const { ledger } = topologyOf([
     { device: 'live', atMs: 0, payload: { ts: startMs, a: 1 } },

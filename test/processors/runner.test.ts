@@ -52,6 +52,7 @@ test('closing during an outage of the store ends at once, commits nothing, and t
   await rig.append(minuteOf('s1', 0, 0));
   await eventually(() => processor.ready().length > 0);
   await processor.close();
+  expect(processor.ready()).toEqual([]);
   expect((await rig.bus.lag(topics.raw, 'test')).records).toBe(30);
   const next = rig.processor(options);
   await next.start();
