@@ -1,6 +1,7 @@
 /** The processor: consumes the raw topic and gives every partition to its task. The only loop over the bus is here. */
 import type { Batch, Bus, Consumption } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
+import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { PartitionStatus, ProcessorStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
@@ -57,10 +58,18 @@ export class Processor {
     this.#consumption.failed.then(this.#failure.resolve, this.#failure.reject);
   }
 
-  /** Ends after the batches under way, with a last snapshot of each partition. Idempotent. */
-  async close(): Promise<void> {
+  /**
+   * Ends after the batches under way, with a last snapshot of each partition. Rejects with CLOSE_TIMEOUT when a write does
+   * not end within `deadlineMs`; whoever owns its partition next does the work again. Idempotent.
+   */
+  async close(deadlineMs: number): Promise<void> {
     this.#closing.abort();
-    await this.#consumption?.close();
+    const closed = new AbortController();
+    const timeout = this.#context.clock.sleep(deadlineMs, closed.signal).then(() => {
+      if (!closed.signal.aborted)
+        throw new SluiceError('CLOSE_TIMEOUT', `the processor waits for a write that does not end`);
+    });
+    await Promise.race([this.#consumption?.close(), timeout]).finally(() => closed.abort());
   }
 
   /** What stands in the way of processing, in words. */

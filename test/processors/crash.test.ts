@@ -27,7 +27,7 @@ beforeAll(async () => {
   const processor = rig.processor(options);
   await processor.start();
   wholeLedger = await drained(processor, records.length);
-  await processor.close();
+  await processor.close(5000);
   whole = await rig.contents(devices, ...range);
   await rig.close();
 });
@@ -60,12 +60,12 @@ describe('after a crash the next owner ends with the same store, the same alerts
     await crashed.start();
     await point.happened;
     await expect(crashed.failed).rejects.toThrow('crashed on purpose');
-    await crashed.close();
+    await crashed.close(5000);
 
     const next = rig.processor(options);
     await next.start();
     const ledger = await drained(next, records.length);
-    await next.close();
+    await next.close(5000);
     expect(imbalances(ledger)).toEqual([]);
     expect(ledger).toEqual(wholeLedger);
     expect(await rig.contents(devices, ...range)).toEqual(whole);

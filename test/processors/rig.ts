@@ -79,7 +79,7 @@ export async function openRig(rigRules: readonly Rule[]): Promise<Rig> {
     append: (records) => bus.append(topics.raw, records),
     contents: (devices, fromMs, toMs) => contentsOf(bus, store, devices, fromMs, toMs),
     close: async () => {
-      for (const processor of started) await processor.close();
+      for (const processor of started) await processor.close(5000);
       await store.close();
       await bus.close();
       await rm(folder, { recursive: true, force: true });

@@ -51,7 +51,7 @@ test('closing during an outage of the store ends at once, commits nothing, and t
   await processor.start();
   await rig.append(minuteOf('s1', 0, 0));
   await eventually(() => processor.ready().length > 0);
-  await processor.close();
+  await processor.close(5000);
   expect(processor.ready()).toEqual([]);
   expect((await rig.bus.lag(topics.raw, 'test')).records).toBe(30);
   const next = rig.processor(options);
@@ -147,7 +147,7 @@ test('a processor that was not heard of for half its session writes nothing any 
   await eventually(() => refusals.length > 0);
   expect(refusals[0]).toMatchObject({ code: 'BUS_ASSIGNMENT_LOST' });
   expect(writes).toBe(0);
-  await processor.close();
+  await processor.close(5000);
   expect((await rig.bus.lag(topics.raw, 'test')).records).toBe(30);
 });
 
@@ -172,4 +172,23 @@ test('alerts leave as CloudEvents keyed by fingerprint, and their state is clear
   expect(events[0]!.headers).toMatchObject({ ce_id: firing.id, ce_subject: 'lab/s1', ce_specversion: '1.0' });
   const states = await readAll(rig.bus, topics.alertsState);
   expect(states.at(-1)).toMatchObject({ key: firing.fingerprint, value: null });
+});
+
+test('closing does not wait for ever for a store that never answers', async () => {
+  const rig = await rigWith();
+  const answer = Promise.withResolvers<[]>();
+  let asked = false;
+  const store = withMethods(rig.store, {
+    write: () => {
+      asked = true;
+      return answer.promise;
+    },
+  });
+  const processor = rig.processor(options, { store });
+  await processor.start();
+  await rig.append(minuteOf('s1', 0, 0));
+  await eventually(() => asked);
+  await expect(processor.close(100)).rejects.toMatchObject({ code: 'CLOSE_TIMEOUT' });
+  answer.resolve([]);
+  await processor.close(5000);
 });

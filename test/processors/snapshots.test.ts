@@ -27,7 +27,7 @@ async function processAll(rig: Rig, count: number, over: Partial<ProcessorOption
   const processor = rig.processor({ ...options, ...over }, { bus: listening(rig.bus, (note) => notes.push(note)) });
   await processor.start();
   await drained(processor, count);
-  await processor.close();
+  await processor.close(5000);
   return notes;
 }
 
@@ -65,7 +65,7 @@ describe('snapshots', () => {
     const crashed = rig.processor(options, { bus: crashingBus(rig.bus, point) });
     await crashed.start();
     await expect(crashed.failed).rejects.toThrow('crashed on purpose');
-    await crashed.close();
+    await crashed.close(5000);
     expect(await keptSnapshots(rig)).toHaveLength(2);
 
     const notes = await processAll(rig, 600);
@@ -87,7 +87,7 @@ describe('snapshots', () => {
     await processor.start();
     const ledger = await drained(processor, 900);
     expect(ledger.messages).toBe(900 - ledger.ticks - ledger.redelivered);
-    await processor.close();
+    await processor.close(5000);
     const [from, to] = [records[0]!.timestampMs - 86_400_000, records.at(-1)!.timestampMs + 86_400_000];
     const devices = ['s0', 's1', 's2', 's3', 's4', 's5'];
     expect(await rig.contents(devices, from, to)).toEqual(await reference.contents(devices, from, to));
