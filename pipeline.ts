@@ -262,7 +262,8 @@ export function openStore(config: Config, clock: Clock, log: Logger): Store {
   });
 }
 
-function gatewayOptions(config: Config) {
+/** What the gateway takes of the configuration. */
+export function gatewayOptions(config: Config) {
   const { username, password, ...options } = config.mqtt;
   return {
     ...options,

@@ -23,6 +23,8 @@ export interface GatewayStatus extends RoleStatus {
   /** Where devices connect; `null` before it listens. */
   readonly mqtt: { readonly host: string; readonly port: number } | null;
   readonly ledger: GatewayLedger;
+  /** How often a client's socket was not read because a cap on held messages was reached. */
+  readonly throttled: number;
   /** Milliseconds from taking a message to its acknowledgement, over the last seconds; `null` before the first. */
   readonly ackMs: { readonly p50: number; readonly p99: number } | null;
 }

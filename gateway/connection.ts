@@ -1,91 +1,64 @@
-/**
- * One client's connection: its bytes pass the frame reader, are handed to the broker as it asks for them, and wait here,
- * bounded, while the client is at its cap.
- */
+/** What the gateway knows of one client while it is connected. */
 import type { Socket } from 'node:net';
-import { FrameError, FrameReader } from './frames.ts';
-import { AckOrder } from './held.ts';
+import { AckQueue } from './acks.ts';
+import { PacketIds } from './qos2.ts';
+import { SocketReader } from './socket-reader.ts';
 
-/** Caps of one client on what is taken and not yet durable: then its socket is not read (TCP backpressure). */
-const maxHeldMessages = 1000;
-const maxHeldBytes = 1024 * 1024;
-/** Read ahead of the broker, so that a PINGREQ behind held messages is seen. */
-const maxReadAheadBytes = 64 * 1024;
-const pingresp = Buffer.from([0xd0, 0x00]);
+/** Why the gateway ends a connection. */
+export type EndReason = 'keepalive_timeout' | 'gateway_closed';
 
 export class Connection {
   readonly socket: Socket;
-  readonly order = new AckOrder();
-  /** QoS 2 messages between PUBLISH and PUBREL: packet id → what to call when it is durable, `null` when it is. */
-  readonly qos2 = new Map<number, (() => void)[] | null>();
-  /** Keys this connection spoke for: presence is told once for each. */
-  readonly keys = new Set<string>();
-  clientId: string | null = null;
-  /** 0 = the client asked for none. */
+  readonly reader: SocketReader;
+  readonly acks = new AckQueue();
+  qos2 = new PacketIds(false);
+  /** `site/device` of the devices it spoke for last of all connections: `presence.ts`. */
+  readonly devices = new Set<string>();
+  /** Empty until it is accepted. */
+  clientId = '';
+  /** As the client asked in its CONNECT; the broker is told otherwise. */
+  isPersistent = false;
   keepaliveMs = 0;
-  lastHeardMs: number;
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
-  readonly #frames: FrameReader;
-  readonly #isPaused: () => boolean;
-  readonly #readSocket: () => Buffer | null;
+  /** Why we end it; `null` when it is not us. */
+  #endedBecause: EndReason | null = null;
+  #heardBytes = 0;
+  #heardAtMs: number;
 
-  /** `isPaused`: nothing is read from any client now. */
-  constructor(socket: Socket, maxPacketBytes: number, nowMs: number, isPaused: () => boolean, clock: () => number) {
+  constructor(socket: Socket, maxPacketBytes: number, nowMs: number, mayReadAhead: () => boolean) {
     this.socket = socket;
-    this.lastHeardMs = nowMs;
-    this.#isPaused = isPaused;
-    this.#frames = new FrameReader(maxPacketBytes, () => this.#answerPing());
-    const read = socket.read.bind(socket);
-    this.#readSocket = () => {
-      const chunk = read() as Buffer | null;
-      if (chunk !== null) this.lastHeardMs = clock();
-      return chunk;
-    };
-    // The broker only ever calls `read(null)` on its connection; it gets what the frame reader lets through.
-    socket.read = () => this.#next();
-    socket.on('readable', () => this.#readAhead());
+    this.#heardAtMs = nowMs;
+    const onPubrel = (packetId: number) => this.qos2.release(packetId);
+    this.reader = new SocketReader(socket, { maxPacketBytes, mayReadAhead, onPubrel });
   }
 
-  /** Whether this client has to wait for what it already sent. */
-  get isThrottled(): boolean {
-    return this.order.messages >= maxHeldMessages || this.order.bytes >= maxHeldBytes || this.#isPaused();
+  /** The broker accepts the client: from here on it may send more than its CONNECT. */
+  accept(clientId: string, qos2: PacketIds): void {
+    this.clientId = clientId;
+    this.qos2 = qos2;
+    this.reader.accept();
   }
 
-  /** There may be room again: lets the broker read on. */
-  resume(): void {
-    if (!this.isThrottled && !this.socket.destroyed) this.socket.emit('readable');
-  }
-
-  #next(): Buffer | null {
-    if (this.isThrottled) return null;
-    if (this.#waiting.length === 0) this.#readAhead();
-    if (this.#waiting.length === 0) return null;
-    const bytes = this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    return bytes;
-  }
-
-  #readAhead(): void {
-    while (this.#waitingBytes < maxReadAheadBytes && !this.isThrottled && !this.socket.destroyed) {
-      const chunk = this.#readSocket();
-      if (chunk === null) return;
-      try {
-        const bytes = this.#frames.read(chunk);
-        if (bytes === null) continue;
-        this.#waiting.push(bytes);
-        this.#waitingBytes += bytes.length;
-      } catch (error) {
-        if (!(error instanceof FrameError)) throw error;
-        this.socket.destroy(error);
-      }
+  /**
+   * [MQTT-3.1.2-24]: one and a half times the keepalive without a byte. Who is not read is not silent. Called about
+   * every second.
+   */
+  isSilent(nowMs: number): boolean {
+    const { bytesRead } = this.socket;
+    if (bytesRead !== this.#heardBytes || this.reader.isThrottled || this.keepaliveMs === 0) {
+      this.#heardBytes = bytesRead;
+      this.#heardAtMs = nowMs;
     }
+    return nowMs - this.#heardAtMs > 1.5 * this.keepaliveMs;
   }
 
-  #answerPing(): void {
-    // [MQTT-3.1.0-1]: the first packet is a CONNECT.
-    if (this.clientId === null) throw new FrameError('a PINGREQ before CONNECT');
-    this.socket.write(pingresp);
+  /** Closes it behind what was already written. */
+  end(because: EndReason): void {
+    this.#endedBecause = because;
+    this.socket.destroySoon();
+  }
+
+  /** Why it ended, for the device status topic. */
+  get endReason(): EndReason | 'disconnected' | 'connection_lost' {
+    return this.#endedBecause ?? (this.reader.sawDisconnect ? 'disconnected' : 'connection_lost');
   }
 }

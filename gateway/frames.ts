@@ -1,87 +1,106 @@
 /**
- * The frames of one connection, seen before the broker sees them: a packet over the limit is refused at its header, and
- * PINGREQ is answered here, because the broker stops reading while messages are held and would let a client that pings
- * die of a bus that stalls.
+ * Cuts a client's bytes into whole MQTT packets before the broker sees them. A packet over the limit is refused at its
+ * header, nothing of its body is kept. PINGREQ is taken out and answered by the caller: the broker does not read while
+ * messages are held, and a client that pings must not die of a bus that stalls.
  */
 
-/** MQTT 3.1.1 §3.12: PINGREQ is type 12, flags 0, length 0. */
-const pingreq = 0xc0;
-const longestLengthBytes = 4;
+/** Whole packets, one after the other, as the broker will parse them at once. */
+export interface FrameRun {
+  readonly bytes: Buffer;
+  /** The packet id when the first packet is a PUBREL, else `null`. A PUBREL always begins a run. */
+  readonly pubrel: number | null;
+}
 
 export class FrameError extends Error {}
 
-const expecting = { type: 0, length: 1, body: 2 } as const;
+/** First bytes of the packets that matter here: type and flags (MQTT 3.1.1 §2.2). */
+const firstByte = { pubrel: 0x62, pingreq: 0xc0, disconnect: 0xe0 } as const;
+const maxLengthBytes = 4;
+const none = Buffer.alloc(0);
 
 export class FrameReader {
   readonly #maxPacketBytes: number;
   readonly #onPing: () => void;
-  #state: (typeof expecting)[keyof typeof expecting] = expecting.type;
-  #type = 0;
-  #length = 0;
-  #lengthBytes = 0;
-  #bodyLeft = 0;
+  /** The packet that has not come whole, in pieces. */
+  #pieces: Buffer[] = [];
+  /** Bytes that it still lacks, as far as its header is known. */
+  #missing = 0;
+  #isFirst = true;
+  /** Until the client is accepted a PINGREQ is left to the broker: the first answer must be the CONNACK [MQTT-3.2.0-1]. */
+  answersPings = false;
+  sawDisconnect = false;
 
   constructor(maxPacketBytes: number, onPing: () => void) {
     this.#maxPacketBytes = maxPacketBytes;
     this.#onPing = onPing;
   }
 
-  /** The bytes without their PINGREQs, `null` when nothing is left. Throws FrameError: the connection must be closed. */
-  read(chunk: Buffer): Buffer | null {
-    let kept: Buffer[] | null = null;
-    let keptUntil = 0;
-    let i = 0;
-    while (i < chunk.length) {
-      if (this.#state === expecting.body) {
-        const step = Math.min(this.#bodyLeft, chunk.length - i);
-        i += step;
-        this.#bodyLeft -= step;
-        if (this.#bodyLeft === 0) this.#state = expecting.type;
-      } else if (this.#state === expecting.type) {
-        this.#begin(chunk[i]!);
-        if (this.#type === pingreq) {
-          kept ??= [];
-          kept.push(chunk.subarray(keptUntil, i));
-          keptUntil = i + 1;
-        }
-        i++;
-      } else {
-        if (this.#type === pingreq) keptUntil = i + 1;
-        this.#lengthByte(chunk[i]!);
-        i++;
+  /** Appends the packets that are whole now to `runs`. Throws FrameError: the connection must be closed. */
+  read(chunk: Buffer, runs: FrameRun[]): void {
+    if (this.#pieces.length > 0) {
+      this.#pieces.push(chunk);
+      this.#missing -= chunk.length;
+      if (this.#missing > 0) return;
+      chunk = Buffer.concat(this.#pieces);
+      this.#pieces = [];
+    }
+    const rest = this.#cut(chunk, runs);
+    if (rest.length > 0) this.#pieces.push(rest);
+  }
+
+  /** The bytes after the last whole packet. */
+  #cut(bytes: Buffer, runs: FrameRun[]): Buffer {
+    let runStart = 0;
+    let pubrel: number | null = null;
+    let at = 0;
+    const endRun = (end: number) => {
+      if (end > runStart) runs.push({ bytes: bytes.subarray(runStart, end), pubrel });
+      runStart = end;
+      pubrel = null;
+    };
+    while (at < bytes.length) {
+      const end = this.#endOfPacket(bytes, at);
+      if (end > bytes.length) {
+        this.#missing = end - bytes.length;
+        break;
       }
+      const type = bytes[at]!;
+      if (this.#isFirst) {
+        // Alone, so that nothing behind it reaches the broker before the client is accepted.
+        this.#isFirst = false;
+        endRun(end);
+      } else if (type === firstByte.pingreq && this.answersPings) {
+        if (end - at !== 2) throw new FrameError('a PINGREQ with a body');
+        endRun(at);
+        runStart = end;
+        this.#onPing();
+      } else if (type === firstByte.pubrel && end - at === 4) {
+        endRun(at);
+        pubrel = bytes.readUInt16BE(at + 2);
+      } else if (type === firstByte.disconnect) {
+        this.sawDisconnect = true;
+      }
+      at = end;
     }
-    if (kept === null && keptUntil === 0) return chunk;
-    const parts = [...(kept ?? []), chunk.subarray(keptUntil)].filter((part) => part.length > 0);
-    return parts.length === 0 ? null : parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    endRun(at);
+    return at === bytes.length ? none : bytes.subarray(at);
   }
 
-  #begin(type: number): void {
-    this.#type = type;
-    this.#length = 0;
-    this.#lengthBytes = 0;
-    this.#state = expecting.length;
-  }
-
-  /** [MQTT-2.2.3]: seven bits a byte, least significant first, at most four bytes. */
-  #lengthByte(byte: number): void {
-    this.#length += (byte & 0x7f) * 2 ** (7 * this.#lengthBytes);
-    this.#lengthBytes++;
-    if ((byte & 0x80) !== 0) {
-      if (this.#lengthBytes === longestLengthBytes)
-        throw new FrameError('the remaining length has more than four bytes');
-      return;
+  /** Where the packet at `at` ends; where its header ends at the earliest, when that is not all there. */
+  #endOfPacket(bytes: Buffer, at: number): number {
+    let length = 0;
+    // [MQTT-2.2.3]: seven bits a byte, least significant first, at most four bytes.
+    for (let i = 1; i <= maxLengthBytes; i++) {
+      const byte = bytes[at + i];
+      if (byte === undefined) return at + i + 1;
+      length += (byte & 0x7f) * 2 ** (7 * (i - 1));
+      if ((byte & 0x80) !== 0) continue;
+      const packetBytes = 1 + i + length;
+      if (packetBytes > this.#maxPacketBytes) {
+        throw new FrameError(`a packet of ${packetBytes} bytes is over the limit of ${this.#maxPacketBytes}`);
+      }
+      return at + packetBytes;
     }
-    if (this.#length + 1 + this.#lengthBytes > this.#maxPacketBytes) {
-      throw new FrameError(`a packet of ${this.#length} bytes is over the limit of ${this.#maxPacketBytes}`);
-    }
-    if (this.#type === pingreq) this.#ping();
-    this.#bodyLeft = this.#length;
-    this.#state = this.#length === 0 ? expecting.type : expecting.body;
-  }
-
-  #ping(): void {
-    if (this.#length !== 0) throw new FrameError('a PINGREQ with a body');
-    this.#onPing();
+    throw new FrameError('a remaining length of more than four bytes');
   }
 }

@@ -1,207 +1,154 @@
 /**
- * Hold → append → acknowledge. Each bus lane has one queue and one append under way; while it is, the next batch
- * gathers. A batch that cannot be appended is appended again, the very same one, before anything newer of its lane:
- * the counters in `ingest.id` rise within a partition, and the processor takes one that does not for a repetition.
+ * Hold → append → acknowledge. From the moment a message is taken it is ours: it is appended though its client leaves,
+ * and its acknowledgement is released when the bus has it durably, in the order of its client's messages.
  */
 import type { Bus, NewRecord } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, RecordsRefusedError } from '../core/errors.ts';
 import { count, emptyGatewayLedger, type GatewayLedger } from '../core/ledger.ts';
 import type { Logger } from '../core/log.ts';
-import { headers, type TopicNames } from '../core/topics.ts';
+import type { TopicNames } from '../core/topics.ts';
 import { AckTimes } from './ack-times.ts';
-import type { AckOrder, Held } from './held.ts';
+import type { Ack, AckQueue, Release } from './acks.ts';
+import { Caps } from './caps.ts';
+import { notAppendable } from './dead-letter.ts';
+import { type Batch, Lane, type Refused } from './lane.ts';
 import type { GatewayOptions } from './options.ts';
+import { type Place, type Publish, RecordMaker, tick } from './records.ts';
 
-const maxBatchRecords = 1000;
-const firstRetryMs = 50;
-const longestRetryMs = 2000;
-/** The DLQ takes a little more than the raw topic; what is cut off is told in `dlq.error`. */
-const maxDeadLetterBytes = 1024 * 1024;
-/** Messages held for so long say that the bus stalls. */
+/** Messages held for so long say that the bus stalls, also when it has not said so. */
 const stalledAfterMs = 2000;
+const nothing = () => {};
 
 export interface IngestContext {
   readonly bus: Bus;
   readonly topics: TopicNames;
+  /** Unique per run. */
+  readonly instance: string;
+  /** Of the raw topic. */
   readonly partitions: number;
   readonly options: GatewayOptions;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called after messages were acknowledged: there may be room again. */
-  readonly onRelease: () => void;
-}
-
-interface Lane {
-  queue: Held[];
-  inFlight: Held[];
-  /** A flush waits for its linger time. */
-  isWaiting: boolean;
 }
 
 export class Ingest {
   readonly ledger: GatewayLedger = emptyGatewayLedger();
-  readonly ackTimes: AckTimes;
-  readonly #context: IngestContext;
-  readonly #lanes: Lane[];
-  /** Newest timestamp appended to each partition: ticks are for those that fell silent. */
+  readonly caps: Caps;
+  readonly ackTimes = new AckTimes();
+  /** When something was last appended to each partition; the start for one that was given nothing. */
   readonly lastAppendMs: Float64Array;
-  #heldBytes = 0;
-  #problem: string | null = null;
-  readonly #closing = new AbortController();
+  readonly #context: IngestContext;
+  readonly #records: RecordMaker;
+  readonly #lanes: Lane[];
+  readonly #givingUp = new AbortController();
+  #newestMs = 0;
 
   constructor(context: IngestContext) {
+    const { bus, topics, instance, partitions, options, clock, log } = context;
     this.#context = context;
-    this.ackTimes = new AckTimes();
-    this.#lanes = Array.from({ length: context.bus.lanes }, () => ({ queue: [], inFlight: [], isWaiting: false }));
-    this.lastAppendMs = new Float64Array(context.partitions);
+    this.caps = new Caps(options, this.ledger);
+    this.lastAppendMs = new Float64Array(partitions).fill(this.nowMs());
+    this.#records = new RecordMaker(instance, partitions);
+    const lane = {
+      options,
+      clock,
+      log,
+      givingUp: this.#givingUp.signal,
+      append: (records: readonly NewRecord[]) => bus.append(topics.raw, records),
+      deadLetter: (records: readonly NewRecord[], refused: readonly Refused[]) => this.#deadLetter(records, refused),
+      onDurable: (batch: Batch, refused: readonly Refused[]) => this.#onDurable(batch, refused),
+    };
+    this.#lanes = Array.from({ length: bus.lanes }, () => new Lane(lane));
   }
 
-  /** Whether the caps are reached: nothing more is read from clients until it is not. */
-  get isFull(): boolean {
-    const { maxHeldMessages, maxHeldBytes } = this.#context.options;
-    return this.ledger.held >= maxHeldMessages || this.#heldBytes >= maxHeldBytes;
+  /** Never goes back, so that the timestamps within a partition do not. */
+  nowMs(): number {
+    this.#newestMs = Math.max(this.#newestMs, this.#context.clock.nowMs());
+    return this.#newestMs;
+  }
+
+  placeOf(topic: string, clientId: string): Place {
+    return this.#records.placeOf(topic, clientId);
+  }
+
+  /** Takes a message. `release` is called exactly once: at once for QoS 0, else when it is durable. */
+  take(place: Place, publish: Publish, clientId: string, acks: AckQueue, release: Release): Ack | null {
+    this.ledger.received++;
+    if (publish.qos === 0 && this.caps.isFull) {
+      count(this.ledger.dropped, 'qos0_over_cap');
+      release(null);
+      return null;
+    }
+    const nowMs = this.nowMs();
+    const bytes = publish.payload.length;
+    const ack = acks.add(bytes, nowMs, publish.qos === 0 ? nothing : release);
+    this.ledger.held++;
+    this.caps.heldBytes += bytes;
+    this.#push(this.#records.message(place, publish, clientId, nowMs), ack);
+    if (publish.qos === 0) release(null);
+    return ack;
+  }
+
+  /** Appends a tick in its place among the messages of the partition. */
+  tick(partition: number): void {
+    this.#push(tick(partition, this.nowMs()), null);
   }
 
   /** What is wrong with the bus, in words. */
   problems(): string[] {
-    const oldestMs = this.#oldestHeldMs();
-    if (this.#problem !== null) return [`bus: ${this.#problem}`];
-    return oldestMs > stalledAfterMs ? [`bus: nothing became durable for ${Math.round(oldestMs / 1000)} s`] : [];
+    const problem = this.#lanes.find((lane) => lane.problem !== null)?.problem;
+    if (problem !== undefined) return [`bus: ${problem}`];
+    const nowMs = this.nowMs();
+    const heldForMs = nowMs - Math.min(...this.#lanes.map((lane) => lane.oldestMs ?? nowMs));
+    return heldForMs > stalledAfterMs ? [`bus: nothing became durable for ${Math.round(heldForMs / 1000)} s`] : [];
   }
 
-  /** Takes a message: from here on it is ours until it is durable. `record.partition` is set. */
-  take(record: NewRecord, order: AckOrder, acknowledge: () => void): void {
-    const bytes = record.value?.length ?? 0;
-    const held: Held = { record, bytes, takenAtMs: record.timestampMs, acknowledge, order, isDurable: false };
-    this.ledger.received++;
-    this.ledger.held++;
-    this.#heldBytes += bytes;
-    order.add(held);
-    this.#enqueue(held);
+  /** Appends what is held without waiting for more; resolves when all is durable, at the latest after `deadlineMs`. */
+  async drain(deadlineMs: number): Promise<void> {
+    const drained = new AbortController();
+    const lanes = Promise.all(this.#lanes.map((lane) => lane.drain()));
+    await Promise.race([lanes, this.#context.clock.sleep(deadlineMs, drained.signal)]);
+    drained.abort();
   }
 
-  /** Appends a record that no client waits for, in its place among those of its partition. */
-  appendOwn(record: NewRecord, order: AckOrder): void {
-    const held: Held = { record, bytes: 0, takenAtMs: record.timestampMs, acknowledge: noop, order, isDurable: false };
-    order.add(held);
-    this.#enqueue(held);
+  /** No append is tried again: what is not durable now is never acknowledged. */
+  giveUp(): void {
+    this.#givingUp.abort();
   }
 
-  /** Resolves when nothing is held any more, or when the deadline is over; returns how many messages are still held. */
-  async drain(deadlineMs: number): Promise<number> {
-    const { clock } = this.#context;
-    const untilMs = clock.nowMs() + deadlineMs;
-    while (this.ledger.held > 0 && clock.nowMs() < untilMs) await clock.sleep(5);
-    this.#closing.abort();
-    return this.ledger.held;
+  #push(record: NewRecord, ack: Ack | null): void {
+    this.#lanes[record.partition! % this.#lanes.length]!.push(record, ack);
   }
 
-  #enqueue(held: Held): void {
-    const lane = this.#lanes[held.record.partition! % this.#lanes.length]!;
-    lane.queue.push(held);
-    if (lane.inFlight.length === 0) this.#schedule(lane);
-  }
-
-  #schedule(lane: Lane): void {
-    if (lane.queue.length >= maxBatchRecords) {
-      this.#flush(lane);
-    } else if (!lane.isWaiting) {
-      lane.isWaiting = true;
-      void this.#context.clock.sleep(this.#context.options.lingerMs).then(() => {
-        lane.isWaiting = false;
-        if (lane.inFlight.length === 0 && lane.queue.length > 0) this.#flush(lane);
-      });
+  /** A refused message is acknowledged once it is in the DLQ: its device would send it again for ever. */
+  async #deadLetter(records: readonly NewRecord[], refused: readonly Refused[]): Promise<void> {
+    const { bus, topics, log } = this.#context;
+    const letters = refused.map(({ index, message }) => notAppendable(records[index]!, topics.raw, message));
+    try {
+      await bus.append(topics.dlq, letters);
+    } catch (error) {
+      if (!(error instanceof RecordsRefusedError)) throw error;
+      log.error({ error: messageOf(error) }, 'the DLQ refuses what the bus refused: these messages are lost');
     }
   }
 
-  #flush(lane: Lane): void {
-    lane.inFlight = lane.queue.length <= maxBatchRecords ? lane.queue : lane.queue.slice(0, maxBatchRecords);
-    lane.queue = lane.queue.length <= maxBatchRecords ? [] : lane.queue.slice(maxBatchRecords);
-    void this.#appendUntilDurable(lane).then((isDone) => {
-      if (isDone) this.#release(lane);
-    });
-  }
-
-  /** `false` only when the gateway closed before: nothing of the batch was promised to anyone. */
-  async #appendUntilDurable(lane: Lane): Promise<boolean> {
-    const { bus, topics, clock, log } = this.#context;
-    const records = lane.inFlight.map(({ record }) => record);
-    for (let pauseMs = firstRetryMs; ; pauseMs = Math.min(pauseMs * 2, longestRetryMs)) {
-      try {
-        await bus.append(topics.raw, records);
-        this.#problem = null;
-        return true;
-      } catch (error) {
-        if (error instanceof RecordsRefusedError) return this.#deadLetter(lane, error);
-        if (this.#problem === null) log.warn({ error: messageOf(error) }, 'the bus takes no messages; holding them');
-        this.#problem = messageOf(error);
-      }
-      await clock.sleep(pauseMs, this.#closing.signal);
-      if (this.#closing.signal.aborted) return false;
-    }
-  }
-
-  /** The refused ones go to the DLQ and are acknowledged: a device would send them again for ever. */
-  async #deadLetter(lane: Lane, { refused }: RecordsRefusedError): Promise<boolean> {
-    const { bus, topics, clock, log } = this.#context;
-    const letters = refused.map(({ index, message }) => deadLetterOf(lane.inFlight[index]!.record, message));
-    for (;;) {
-      try {
-        await bus.append(topics.dlq, letters);
-        break;
-      } catch (error) {
-        if (error instanceof RecordsRefusedError) {
-          log.error({ error: error.message }, 'a record that the bus refuses is refused by the DLQ too; it is lost');
-          break;
-        }
-        await clock.sleep(longestRetryMs, this.#closing.signal);
-        if (this.#closing.signal.aborted) return false;
-      }
-    }
-    count(this.ledger.dropped, 'not_appendable', refused.length);
-    this.ledger.appended -= refused.length;
-    return true;
-  }
-
-  #release(lane: Lane): void {
-    const nowMs = this.#context.clock.nowMs();
-    const orders = new Set<AckOrder>();
+  #onDurable({ records, acks }: Batch, refused: readonly Refused[]): void {
+    const nowMs = this.nowMs();
     let messages = 0;
-    for (const held of lane.inFlight) {
-      held.isDurable = true;
-      orders.add(held.order);
-      this.lastAppendMs[held.record.partition!] = nowMs;
-      if (held.acknowledge === noop) continue;
+    for (const [i, ack] of acks.entries()) {
+      this.lastAppendMs[records[i]!.partition!] = nowMs;
+      if (ack === null) continue;
       messages++;
-      this.#heldBytes -= held.bytes;
-      this.ackTimes.add(nowMs - held.takenAtMs, nowMs);
+      this.caps.heldBytes -= ack.bytes;
+      this.ackTimes.add(nowMs - ack.takenAtMs, nowMs);
     }
-    this.ledger.appended += messages;
+    const dropped = refused.filter(({ index }) => acks[index] !== null).length;
+    if (dropped > 0) count(this.ledger.dropped, 'not_appendable', dropped);
+    this.ledger.appended += messages - dropped;
     this.ledger.held -= messages;
-    lane.inFlight = [];
-    for (const order of orders) order.release();
-    if (lane.queue.length > 0) this.#schedule(lane);
-    this.#context.onRelease();
+    // All in one tick: the broker then writes the acknowledgements of a client at once.
+    for (const ack of acks) ack?.settle();
+    this.caps.resume();
   }
-
-  #oldestHeldMs(): number {
-    const nowMs = this.#context.clock.nowMs();
-    const oldest = this.#lanes.map(({ inFlight, queue }) => (inFlight[0] ?? queue[0])?.takenAtMs ?? nowMs);
-    return nowMs - Math.min(...oldest);
-  }
-}
-
-const noop = () => {};
-
-function deadLetterOf(record: NewRecord, message: string): NewRecord {
-  const value = record.value === null ? null : record.value.subarray(0, maxDeadLetterBytes);
-  const cut = (record.value?.length ?? 0) - (value?.length ?? 0);
-  const error = cut > 0 ? `${message}; the last ${cut} bytes are cut off` : message;
-  return {
-    key: record.key,
-    value,
-    headers: { ...record.headers, [headers.dlqReason]: 'not_appendable', [headers.dlqError]: error },
-    timestampMs: record.timestampMs,
-  };
 }

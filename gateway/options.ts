@@ -1,17 +1,51 @@
-/** Settings of the gateway. Defaults and meanings: `core/config.ts`. */
+/** Settings of the gateway. What a user can set, with the same defaults: `mqtt` in `core/config.ts`. */
 export interface GatewayOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
+  /** The one user that may connect; `null` = anyone. */
   readonly credentials: { readonly username: string; readonly password: string } | null;
   /** Allows a non-loopback address without credentials. */
   readonly insecure: boolean;
+  /** A larger packet ends its connection at its header. */
   readonly maxPacketBytes: number;
+  readonly maxConnections: number;
+  /** Time a connection has to send CONNECT. */
+  readonly connectTimeoutMs: number;
+  /** A client that asks for a longer keepalive, or for none, is given this one: a peer that vanished is noticed. */
+  readonly maxKeepaliveMs: number;
+  /** How long a message waits for others before they are appended together. */
   readonly lingerMs: number;
-  /** Caps over all clients on what is taken and not yet durable. */
+  /** The most records and payload bytes of one append; a larger single record goes alone. */
+  readonly maxBatchRecords: number;
+  readonly maxBatchBytes: number;
+  /** Caps on what is taken and not yet acknowledged, over all clients and for one. What happens at them: `caps.ts`. */
   readonly maxHeldMessages: number;
   readonly maxHeldBytes: number;
-  readonly maxConnections: number;
-  readonly connectTimeoutMs: number;
+  readonly maxHeldMessagesPerClient: number;
+  readonly maxHeldBytesPerClient: number;
+  /** A raw partition that is given nothing for so long gets a tick. */
   readonly tickAfterMs: number;
 }
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const defaultGatewayOptions: GatewayOptions = {
+  host: '127.0.0.1',
+  port: 1883,
+  credentials: null,
+  insecure: false,
+  maxPacketBytes: 256 * KiB,
+  maxConnections: 10_000,
+  connectTimeoutMs: 10_000,
+  maxKeepaliveMs: 3_600_000,
+  lingerMs: 5,
+  maxBatchRecords: 1000,
+  maxBatchBytes: MiB,
+  maxHeldMessages: 50_000,
+  maxHeldBytes: 64 * MiB,
+  maxHeldMessagesPerClient: 1000,
+  maxHeldBytesPerClient: MiB,
+  tickAfterMs: 2000,
+};

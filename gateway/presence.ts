@@ -6,24 +6,29 @@ import type { Bus, NewRecord } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import type { Route } from '../core/route.ts';
+import type { Connection } from './connection.ts';
 
-/** At most so many changes wait; at the bound the oldest are given up and counted. */
+/** Devices that are online at most; more are not told of. */
+const maxDevices = 100_000;
+/** Changes that wait at most; at the bound the oldest is given up. */
 const maxWaiting = 20_000;
+const maxBatchRecords = 1000;
 const everyMs = 200;
+
+export type Speaker = Pick<Connection, 'clientId' | 'devices' | 'endReason'>;
 
 export class Presence {
   readonly #bus: Bus;
   readonly #topic: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** Newest change per key: a device that comes and goes quickly is told once. */
-  #waiting = new Map<string, NewRecord>();
-  /** Connections that speak for a key now: a device that moved to a new one is not offline when the old one ends. */
-  readonly #owners = new Map<string, object>();
-  #isAppending = false;
+  /** Newest change per device: one that comes and goes quickly is told once. */
+  readonly #waiting = new Map<string, NewRecord>();
+  /** Who spoke last for each device: one that moved to a new connection is not offline when the old one ends. */
+  readonly #speakers = new Map<string, Speaker>();
+  #appending: Promise<void> | null = null;
   #stop: () => void = () => {};
-  /** Changes that were never told. */
-  givenUp = 0;
 
   constructor(bus: Bus, topic: string, clock: Clock, log: Logger) {
     this.#bus = bus;
@@ -33,57 +38,65 @@ export class Presence {
   }
 
   start(): void {
-    this.#stop = this.#clock.every(everyMs, () => void this.#append());
+    this.#stop = this.#clock.every(everyMs, () => {
+      this.#appending ??= this.#append();
+    });
   }
 
-  async close(): Promise<void> {
+  /** Tells what waits, as far as the bus takes it within `deadlineMs`. */
+  async close(deadlineMs: number): Promise<void> {
     this.#stop();
-    await this.#append();
+    const closed = new AbortController();
+    await Promise.race([this.#appendAll(), this.#clock.sleep(deadlineMs, closed.signal)]);
+    closed.abort();
   }
 
-  online(key: string, connection: object, clientId: string): void {
-    this.#owners.set(key, connection);
-    this.#tell(key, 'online', clientId, 'message');
+  /** A message of the device `key` came. */
+  heard(key: string, { site, device }: Route, speaker: Speaker): void {
+    const before = this.#speakers.get(key);
+    if (before === speaker || (before === undefined && this.#speakers.size >= maxDevices)) return;
+    before?.devices.delete(key);
+    this.#speakers.set(key, speaker);
+    speaker.devices.add(key);
+    if (before === undefined) this.#tell(key, site, device, 'online', 'message', speaker.clientId);
   }
 
-  offline(keys: Iterable<string>, connection: object, clientId: string, reason: string): void {
-    for (const key of keys) {
-      if (this.#owners.get(key) !== connection) continue;
-      this.#owners.delete(key);
-      this.#tell(key, 'offline', clientId, reason);
+  /** A connection ended. */
+  gone(speaker: Speaker): void {
+    for (const key of speaker.devices) {
+      this.#speakers.delete(key);
+      const slash = key.indexOf('/');
+      this.#tell(key, key.slice(0, slash), key.slice(slash + 1), 'offline', speaker.endReason, speaker.clientId);
     }
+    speaker.devices.clear();
   }
 
-  #tell(key: string, status: 'online' | 'offline', clientId: string, reason: string): void {
-    const timestampMs = this.#clock.nowMs();
-    const slash = key.indexOf('/');
-    const state = {
-      site: key.slice(0, slash),
-      device: key.slice(slash + 1),
-      status,
-      sinceMs: timestampMs,
-      reason,
-      clientId,
-    };
+  #tell(key: string, site: string, device: string, status: string, reason: string, clientId: string): void {
+    const sinceMs = this.#clock.nowMs();
+    const value = Buffer.from(JSON.stringify({ site, device, status, sinceMs, reason, clientId }));
     this.#waiting.delete(key);
-    this.#waiting.set(key, { key, value: Buffer.from(JSON.stringify(state)), headers: {}, timestampMs });
-    if (this.#waiting.size > maxWaiting) {
-      this.#waiting.delete(this.#waiting.keys().next().value!);
-      this.givenUp++;
+    this.#waiting.set(key, { key, value, headers: {}, timestampMs: sinceMs });
+    if (this.#waiting.size > maxWaiting) this.#waiting.delete(this.#waiting.keys().next().value!);
+  }
+
+  async #appendAll(): Promise<void> {
+    await this.#appending;
+    for (let before = -1; this.#waiting.size > 0 && this.#waiting.size !== before; ) {
+      before = this.#waiting.size;
+      await this.#append();
     }
   }
 
+  /** One batch; what the bus does not take now waits for the next time, unless it is overtaken by a newer change. */
   async #append(): Promise<void> {
-    if (this.#isAppending || this.#waiting.size === 0) return;
-    this.#isAppending = true;
-    const records = [...this.#waiting.values()].slice(0, 1000);
+    const records = [...this.#waiting.values().take(maxBatchRecords)];
     try {
-      await this.#bus.append(this.#topic, records);
+      if (records.length > 0) await this.#bus.append(this.#topic, records);
       for (const record of records) if (this.#waiting.get(record.key) === record) this.#waiting.delete(record.key);
     } catch (error) {
-      this.#log.debug({ error: messageOf(error) }, 'device status could not be told; it will be');
+      this.#log.debug({ error: messageOf(error) }, 'device status could not be told yet');
     } finally {
-      this.#isAppending = false;
+      this.#appending = null;
     }
   }
 }

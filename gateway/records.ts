@@ -2,23 +2,30 @@
 import type { NewRecord } from '../bus/port.ts';
 import { partitionOf } from '../core/partition.ts';
 import { deviceKey } from '../core/reading.ts';
-import { routeOf } from '../core/route.ts';
+import { type Route, routeOf } from '../core/route.ts';
 import { headers } from '../core/topics.ts';
 
-/** Topics of a fleet are few. At the bound it starts again from nothing. */
-const maxTopics = 100_000;
+/** Topics of a fleet are few. At the bound the cache starts again from nothing. */
+const maxCachedTopics = 100_000;
+/** A payload is copied when it would keep a buffer in memory that is so many times its size. */
+const wasteFactor = 8;
 
-interface Place {
-  readonly key: string;
-  readonly partition: number;
-  /** The client id that adds nothing: that of the device itself. */
-  readonly device: string;
-}
-
-export interface Message {
+/** What Aedes hands to `authorizePublish`. */
+export interface Publish {
   readonly topic: string;
   readonly payload: Buffer | string;
-  readonly retain: boolean;
+  readonly qos: 0 | 1 | 2;
+  retain: boolean;
+  /** Absent at QoS 0 and on wills. */
+  readonly messageId?: number;
+}
+
+/** Where the messages of a topic go. */
+export interface Place {
+  readonly key: string;
+  readonly partition: number;
+  /** `null`: no route matches, the key is the client id. */
+  readonly route: Route | null;
 }
 
 export class RecordMaker {
@@ -26,44 +33,44 @@ export class RecordMaker {
   readonly #partitions: number;
   readonly #places = new Map<string, Place>();
   #counter = 0;
-  #newestMs = 0;
 
   constructor(instance: string, partitions: number) {
     this.#instance = instance;
     this.#partitions = partitions;
   }
 
-  make({ topic, payload, retain }: Message, clientId: string, nowMs: number): NewRecord {
-    const { key, partition, device } = this.#placeOf(topic, clientId);
-    const names: Record<string, string> = {
-      [headers.ingestId]: `${this.#instance}-${++this.#counter}`,
-      [headers.mqttTopic]: topic,
-    };
-    if (clientId !== device && clientId !== '') names[headers.mqttClient] = clientId;
-    if (retain) names[headers.mqttRetain] = '1';
-    // A clock that is set back must not make the times of a partition go back.
-    this.#newestMs = Math.max(this.#newestMs, nowMs);
-    return { key, partition, value: ownBytes(payload), headers: names, timestampMs: this.#newestMs };
-  }
-
-  #placeOf(topic: string, clientId: string): Place {
+  placeOf(topic: string, clientId: string): Place {
     const known = this.#places.get(topic);
     if (known !== undefined) return known;
     const route = routeOf(topic);
     const key = route === null ? clientId : deviceKey(route.site, route.device);
-    const place = { key, partition: partitionOf(key, this.#partitions), device: route?.device ?? clientId };
-    // Without a route the key is the client's, and the topic alone does not tell it.
+    const place = { key, partition: partitionOf(key, this.#partitions), route };
+    // Without a route the topic alone does not tell the place.
     if (route === null) return place;
-    if (this.#places.size >= maxTopics) this.#places.clear();
+    if (this.#places.size >= maxCachedTopics) this.#places.clear();
     this.#places.set(topic, place);
     return place;
   }
+
+  /** The counter in `ingest.id` rises with every call: records of a partition must be appended in this order. */
+  message({ key, partition, route }: Place, publish: Publish, clientId: string, timestampMs: number): NewRecord {
+    const names: Record<string, string> = {
+      [headers.ingestId]: `${this.#instance}-${++this.#counter}`,
+      [headers.mqttTopic]: publish.topic,
+    };
+    if (route !== null && clientId !== route.device) names[headers.mqttClient] = clientId;
+    if (publish.retain) names[headers.mqttRetain] = '1';
+    return { key, partition, value: ownBytes(publish.payload), headers: names, timestampMs };
+  }
 }
 
-/** The parser's payloads are slices of what was read from the socket; a small one must not keep a large one in memory. */
+/** Silence of a partition up to `timestampMs`. */
+export function tick(partition: number, timestampMs: number): NewRecord {
+  return { key: '', partition, value: null, headers: { [headers.tick]: '1' }, timestampMs };
+}
+
+/** The parser's payloads are slices of what was read from the socket. */
 function ownBytes(payload: Buffer | string): Buffer {
   if (typeof payload === 'string') return Buffer.from(payload);
-  return payload.length * 8 < payload.buffer.byteLength && payload.buffer.byteLength > 16_384
-    ? Buffer.from(payload)
-    : payload;
+  return payload.length * wasteFactor < payload.buffer.byteLength ? Buffer.from(payload) : payload;
 }

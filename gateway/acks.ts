@@ -1,0 +1,83 @@
+/** Acknowledgements of one client, released in the order in which its messages came. */
+
+/** What the broker waits for before it acknowledges; an error closes the client. */
+export type Release = (error?: Error | null) => void;
+
+const released = () => {};
+
+/** One message that was taken and not yet acknowledged. */
+export class Ack {
+  readonly queue: AckQueue;
+  /** Of the payload. */
+  readonly bytes: number;
+  readonly takenAtMs: number;
+  release: Release;
+  isDurable = false;
+  next: Ack | null = null;
+  #repeats: Ack[] | null = null;
+
+  constructor(queue: AckQueue, bytes: number, takenAtMs: number, release: Release) {
+    this.queue = queue;
+    this.bytes = bytes;
+    this.takenAtMs = takenAtMs;
+    this.release = release;
+  }
+
+  /** The same message came again, on this or another connection. */
+  repeat(queue: AckQueue, takenAtMs: number, release: Release): void {
+    const again = queue.add(0, takenAtMs, release);
+    if (this.isDurable) {
+      again.settle();
+    } else {
+      this.#repeats ??= [];
+      this.#repeats.push(again);
+    }
+  }
+
+  /** The message is durable: it is acknowledged as soon as all before it are. Called once. */
+  settle(): void {
+    this.isDurable = true;
+    this.queue.releaseDurable();
+    if (this.#repeats === null) return;
+    for (const repeat of this.#repeats) repeat.settle();
+    this.#repeats = null;
+  }
+}
+
+/**
+ * [MQTT-4.6.0-2], [MQTT-4.6.0-3]: PUBACK and PUBREC in the order of the PUBLISHes, whichever partition is durable first.
+ * Bounded by what the caps let one client have in flight. Each release is called exactly once, also when the client is
+ * gone: the broker then finds the connection closed.
+ */
+export class AckQueue {
+  messages = 0;
+  bytes = 0;
+  #head: Ack | null = null;
+  #tail: Ack | null = null;
+
+  add(bytes: number, takenAtMs: number, release: Release): Ack {
+    const ack = new Ack(this, bytes, takenAtMs, release);
+    if (this.#tail === null) this.#head = ack;
+    else this.#tail.next = ack;
+    this.#tail = ack;
+    this.messages++;
+    this.bytes += bytes;
+    return ack;
+  }
+
+  /** Acknowledges everything at the front that is durable. */
+  releaseDurable(): void {
+    while (this.#head?.isDurable === true) {
+      const ack = this.#head;
+      this.#head = ack.next;
+      if (this.#head === null) this.#tail = null;
+      this.messages--;
+      this.bytes -= ack.bytes;
+      const { release } = ack;
+      // QoS 2 remembers acks until PUBREL: not with all that came after them, nor with their packets.
+      ack.next = null;
+      ack.release = released;
+      release(null);
+    }
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * One lane of the bus: a queue, one append under way, and while it is, the next batch gathers. A batch whose append was
+ * not answered well is appended again, the very same one, before anything newer: the counters in `ingest.id` must rise
+ * within a partition, and the processor takes one that does not for a repetition.
+ */
+import type { NewRecord } from '../bus/port.ts';
+import type { Clock } from '../core/clock.ts';
+import { messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import type { Ack } from './acks.ts';
+import type { GatewayOptions } from './options.ts';
+
+const firstRetryMs = 50;
+const longestRetryMs = 2000;
+
+export interface Batch {
+  readonly records: readonly NewRecord[];
+  /** Of each record; `null` for one that no client waits for. */
+  readonly acks: readonly (Ack | null)[];
+}
+
+export interface Refused {
+  readonly index: number;
+  readonly message: string;
+}
+
+export interface LaneContext {
+  readonly options: GatewayOptions;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Aborts when the gateway gives up: what is not durable then stays unacknowledged. */
+  readonly givingUp: AbortSignal;
+  readonly append: (records: readonly NewRecord[]) => Promise<void>;
+  readonly deadLetter: (records: readonly NewRecord[], refused: readonly Refused[]) => Promise<void>;
+  /** Every record of the batch is durable, or dead-lettered if refused. */
+  readonly onDurable: (batch: Batch, refused: readonly Refused[]) => void;
+}
+
+export class Lane {
+  readonly #context: LaneContext;
+  #records: NewRecord[] = [];
+  #acks: (Ack | null)[] = [];
+  #bytes = 0;
+  #oldestMs: number | null = null;
+  #running: Promise<void> | null = null;
+  #lingering: AbortController | null = null;
+  #isDraining = false;
+  /** Why the last append failed; `null` when it did not. */
+  problem: string | null = null;
+
+  constructor(context: LaneContext) {
+    this.#context = context;
+  }
+
+  push(record: NewRecord, ack: Ack | null): void {
+    this.#records.push(record);
+    this.#acks.push(ack);
+    this.#bytes += record.value?.length ?? 0;
+    if (this.#running === null) this.#running = this.#run();
+    else if (this.#isFull()) this.#lingering?.abort();
+  }
+
+  /** Lingers no more; resolves when the lane is empty, or has given up. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    this.#lingering?.abort();
+    await this.#running;
+    this.#isDraining = false;
+  }
+
+  /** When the oldest record came that is not durable yet. */
+  get oldestMs(): number | null {
+    return this.#oldestMs ?? this.#records[0]?.timestampMs ?? null;
+  }
+
+  async #run(): Promise<void> {
+    const { givingUp, append, deadLetter, onDurable } = this.#context;
+    while (this.#records.length > 0) {
+      await this.#linger();
+      const batch = this.#nextBatch();
+      this.#oldestMs = batch.records[0]!.timestampMs;
+      const refused = await this.#untilDurable(() => append(batch.records));
+      if (refused.length > 0) await this.#untilDurable(() => deadLetter(batch.records, refused));
+      if (givingUp.aborted) break;
+      this.#oldestMs = null;
+      onDurable(batch, refused);
+    }
+    this.#running = null;
+  }
+
+  async #linger(): Promise<void> {
+    const { clock, options } = this.#context;
+    const waitMs = this.#records[0]!.timestampMs + options.lingerMs - clock.nowMs();
+    if (waitMs <= 0 || this.#isFull() || this.#isDraining) return;
+    this.#lingering = new AbortController();
+    // A clock that was set back must not make this longer.
+    await clock.sleep(Math.min(waitMs, options.lingerMs), this.#lingering.signal);
+    this.#lingering = null;
+  }
+
+  #isFull(): boolean {
+    const { maxBatchRecords, maxBatchBytes } = this.#context.options;
+    return this.#records.length >= maxBatchRecords || this.#bytes >= maxBatchBytes;
+  }
+
+  #nextBatch(): Batch {
+    const { maxBatchRecords, maxBatchBytes } = this.#context.options;
+    let count = 0;
+    let bytes = 0;
+    while (count < Math.min(this.#records.length, maxBatchRecords)) {
+      const size = this.#records[count]!.value?.length ?? 0;
+      if (count > 0 && bytes + size > maxBatchBytes) break;
+      bytes += size;
+      count++;
+    }
+    const batch = { records: this.#records, acks: this.#acks };
+    this.#records = batch.records.splice(count);
+    this.#acks = batch.acks.splice(count);
+    this.#bytes -= bytes;
+    return batch;
+  }
+
+  /** Calls until it succeeds or the gateway gives up; returns what the bus refuses for good. */
+  async #untilDurable(append: () => Promise<void>): Promise<readonly Refused[]> {
+    const { clock, givingUp } = this.#context;
+    for (let pauseMs = firstRetryMs; !givingUp.aborted; pauseMs = Math.min(pauseMs * 2, longestRetryMs)) {
+      try {
+        await append();
+        this.#succeeded();
+        return [];
+      } catch (error) {
+        if (error instanceof RecordsRefusedError) {
+          this.#succeeded();
+          return error.refused;
+        }
+        this.#failed(error);
+      }
+      await clock.sleep(pauseMs, givingUp);
+    }
+    return [];
+  }
+
+  #succeeded(): void {
+    if (this.problem !== null) this.#context.log.info({}, 'the bus takes messages again');
+    this.problem = null;
+  }
+
+  #failed(error: unknown): void {
+    const isFirst = this.problem === null;
+    this.problem = messageOf(error);
+    if (!isFirst) return;
+    const fields = { error: this.problem };
+    if (error instanceof SluiceError && error.retriable) {
+      this.#context.log.warn(fields, 'the bus takes no messages; they are held and appended again');
+    } else {
+      this.#context.log.error(fields, 'the bus takes no messages, and it will not by itself; they are held');
+    }
+  }
+}
