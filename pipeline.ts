@@ -14,6 +14,7 @@ import type { Logger } from './core/log.ts';
 import type { PipelineStatus } from './core/status.ts';
 import { type TopicNames, topicNames, topicSpecs } from './core/topics.ts';
 import { Gateway } from './gateway/gateway.ts';
+import { gatewayOptions } from './gateway/options.ts';
 import type { Rule } from './processors/rules/file.ts';
 import { Processor } from './processors/runner.ts';
 import { EmbeddedStore } from './store/embedded.ts';
@@ -260,15 +261,4 @@ export function openStore(config: Config, clock: Clock, log: Logger): Store {
     clock,
     log: partLog,
   });
-}
-
-/** What the gateway takes of the configuration. */
-export function gatewayOptions(config: Config) {
-  const { username, password, ...options } = config.mqtt;
-  return {
-    ...options,
-    host: config.host,
-    insecure: config.insecure,
-    credentials: username === undefined || password === undefined ? null : { username, password },
-  };
 }

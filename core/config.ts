@@ -36,8 +36,15 @@ const mqtt = z.strictObject({
   lingerMs: durationMs.default(5).describe('how long a message may wait for others before it is appended'),
   maxHeldMessages: count.default(50_000).describe('messages taken and not yet durable, over all clients'),
   maxHeldBytes: count.default(64 * MiB).describe('their payload bytes'),
+  maxHeldMessagesPerClient: count.default(1000).describe('the same for one client; at the cap its socket is not read'),
+  maxHeldBytesPerClient: count.default(MiB).describe('their payload bytes'),
+  maxBatchRecords: count.default(1000).describe('records of one append'),
+  maxBatchBytes: count.default(MiB).describe('their payload bytes; a larger single record goes alone'),
   maxConnections: count.default(10_000).describe('clients connected at once'),
   connectTimeoutMs: durationMs.default(10_000).describe('time a connection has to send CONNECT'),
+  maxKeepaliveMs: durationMs
+    .default(3_600_000)
+    .describe('a client that asks for a longer keepalive, or for none, is given this one'),
   tickAfterMs: durationMs.default(2000).describe('a raw partition silent for so long gets a tick'),
 });
 

@@ -42,7 +42,6 @@ export const notWindowedReasons = {
 export const droppedReasons = {
   qos0_over_cap: { intended: false, text: 'QoS 0 while the cap on held messages is reached' },
   not_appendable: { intended: false, text: 'the bus refuses the record for good; it is in the DLQ' },
-  client_gone: { intended: true, text: 'the client left before its unacknowledged message could be appended' },
 } as const satisfies Record<string, ReasonInfo>;
 
 interface ReasonInfo {

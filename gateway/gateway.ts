@@ -14,15 +14,14 @@ import { openBroker } from './broker.ts';
 import { Clients } from './clients.ts';
 import { Ingest } from './ingest.ts';
 import { RareLog } from './log-rarely.ts';
-import { defaultGatewayOptions, type GatewayOptions } from './options.ts';
+import type { GatewayOptions } from './options.ts';
 import { Presence } from './presence.ts';
 import { Ticks } from './ticks.ts';
 
 export interface GatewayContext {
   readonly bus: Bus;
   readonly topics: TopicNames;
-  /** What is not given has the default of `defaultGatewayOptions`. */
-  readonly options: Partial<GatewayOptions>;
+  readonly options: GatewayOptions;
   /** Unique per run: `ingest.id` begins with it. */
   readonly instance: string;
   readonly version: string;
@@ -54,7 +53,7 @@ export class Gateway {
 
   constructor(context: GatewayContext) {
     this.#context = context;
-    this.#options = { ...defaultGatewayOptions, ...context.options };
+    this.#options = context.options;
   }
 
   /**

@@ -1,4 +1,6 @@
-/** Settings of the gateway. What a user can set, with the same defaults: `mqtt` in `core/config.ts`. */
+import type { Config } from '../core/config.ts';
+
+/** Settings of the gateway; their defaults are those of `mqtt` in `core/config.ts`. */
 export interface GatewayOptions {
   readonly host: string;
   /** 0 picks a free one. */
@@ -28,24 +30,9 @@ export interface GatewayOptions {
   readonly tickAfterMs: number;
 }
 
-const KiB = 1024;
-const MiB = 1024 * KiB;
-
-export const defaultGatewayOptions: GatewayOptions = {
-  host: '127.0.0.1',
-  port: 1883,
-  credentials: null,
-  insecure: false,
-  maxPacketBytes: 256 * KiB,
-  maxConnections: 10_000,
-  connectTimeoutMs: 10_000,
-  maxKeepaliveMs: 3_600_000,
-  lingerMs: 5,
-  maxBatchRecords: 1000,
-  maxBatchBytes: MiB,
-  maxHeldMessages: 50_000,
-  maxHeldBytes: 64 * MiB,
-  maxHeldMessagesPerClient: 1000,
-  maxHeldBytesPerClient: MiB,
-  tickAfterMs: 2000,
-};
+/** What the gateway takes of the configuration. */
+export function gatewayOptions({ host, insecure, mqtt }: Config): GatewayOptions {
+  const { username, password, ...options } = mqtt;
+  const credentials = username === undefined || password === undefined ? null : { username, password };
+  return { ...options, host, insecure, credentials };
+}

@@ -2,16 +2,18 @@
 import { expect, onTestFinished } from 'vitest';
 import type { BusRecord, NewRecord } from '../../bus/port.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
+import { resolveConfig } from '../../core/config.ts';
 import { gatewayImbalances } from '../../core/ledger.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
 import { headers, topicNames, topicSpecs } from '../../core/topics.ts';
 import { Gateway } from '../../gateway/gateway.ts';
-import type { GatewayOptions } from '../../gateway/options.ts';
+import { type GatewayOptions, gatewayOptions } from '../../gateway/options.ts';
 import { eventually } from '../support/eventually.ts';
 import { MemoryBus } from '../support/memory-bus.ts';
 import { type ConnectOptions, connectPacket, RawClient, type } from './raw-client.ts';
 
 export const topics = topicNames();
+const defaults = gatewayOptions(resolveConfig({ env: {}, flags: {}, readText: () => '' }));
 
 export interface Opened {
   readonly gateway: Gateway;
@@ -41,7 +43,7 @@ export async function openGateway(
   const bus = new MemoryBus({ lanes });
   await bus.createTopics(topicSpecs({ prefix: 'iot.', partitions, rawRetentionMs: null, rawRetentionBytes: null }));
   // No ticks unless a test asks for them.
-  const own = { port: 0, lingerMs: 1, tickAfterMs: 3_600_000, ...options };
+  const own = { ...defaults, port: 0, lingerMs: 1, tickAfterMs: 3_600_000, ...options };
   const gateway = new Gateway({ bus, topics, options: own, instance: 'run1', version: '0.0.0', clock, log });
   await gateway.start();
   const { port } = gateway.address();
