@@ -6,10 +6,13 @@ import { messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { partitionOf } from '../core/partition.ts';
 import type { TopicSpec } from '../core/topics.ts';
+import { sizeOf } from './kafka/chunks.ts';
 import { KafkaConsumption } from './kafka/consumption.ts';
-import { isTopicMissing, topicMissing, unavailable } from './kafka/errors.ts';
-import { Lane, type LaneProducer, type PlacedRecord } from './kafka/lane.ts';
+import { busClosed, isTopicMissing, topicMissing, unavailable } from './kafka/errors.ts';
+import { Lane } from './kafka/lane.ts';
+import { connectProducer } from './kafka/producer.ts';
 import { TopicFollower, TopicReader } from './kafka/reader.ts';
+import { type OutgoingMessage, outgoing } from './kafka/records.ts';
 import type { BatchHandler, Bus, BusRecord, ConsumeOptions, Consumption, Following, Lag, NewRecord } from './port.ts';
 
 export interface KafkaBusOptions {
@@ -25,13 +28,15 @@ export interface KafkaBusOptions {
   /** Of topics that are created; `null` = three, or as many as there are brokers. */
   readonly replicationFactor: number | null;
   readonly startTimeoutMs: number;
+  /** How long an answer may take before its connection is given up; 30 s when not given. */
+  readonly requestTimeoutMs?: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** Always given: the client has other defaults when NODE_ENV is `test`. Longer outages are waited out by our own layers. */
 const retry = { initialRetryTime: 100, maxRetryTime: 2000, multiplier: 2, factor: 0.2, retries: 6 };
-const requestTimeoutMs = 30_000;
+const defaultRequestTimeoutMs = 30_000;
 const readerSessionMs = 30_000;
 
 export class KafkaBus implements Bus {
@@ -58,7 +63,7 @@ export class KafkaBus implements Bus {
     this.#admin = this.#kafka.admin({ retry });
     this.#lanes = Array.from(
       { length: options.lanes },
-      () => new Lane({ connect: () => this.#connectProducer(), clock, log }),
+      () => new Lane({ connect: () => connectProducer(this.#kafka), clock, log }),
     );
   }
 
@@ -73,7 +78,7 @@ export class KafkaBus implements Bus {
   }
 
   async ping(): Promise<void> {
-    if (this.#closed !== null) throw new SluiceError('BUS_UNAVAILABLE', 'the bus is closed');
+    if (this.#closed !== null) throw busClosed();
     await this.#asking('no broker answers', () => this.#admin.describeCluster());
   }
 
@@ -115,28 +120,28 @@ export class KafkaBus implements Bus {
 
   async append(topic: string, records: readonly NewRecord[]): Promise<void> {
     if (records.length === 0) return;
+    if (this.#closed !== null) throw busClosed();
     const partitions = await this.partitionCount(topic);
-    const byLane = this.#lanes.map(() => ({ records: [] as PlacedRecord[], indexes: [] as number[] }));
-    for (let index = 0; index < records.length; index++) {
-      const record = records[index]!;
-      const placed = isPlaced(record) ? record : { ...record, partition: partitionOf(record.key, partitions) };
-      const share = byLane[placed.partition % this.lanes]!;
-      share.records.push(placed);
-      share.indexes.push(index);
+    const shares = this.#lanes.map((): { messages: OutgoingMessage[]; bytes: number } => ({ messages: [], bytes: 0 }));
+    const indexes = new Map<OutgoingMessage, number>();
+    for (const [index, record] of records.entries()) {
+      const message = outgoing(record, record.partition ?? partitionOf(record.key, partitions));
+      const share = shares[message.partition % this.lanes]!;
+      share.messages.push(message);
+      share.bytes += sizeOf(message);
+      indexes.set(message, index);
     }
+    // Also when one lane gives up, the caller learns it only when nothing of its append is under way any more.
     const results = await Promise.allSettled(
-      byLane.map(({ records: share }, lane) =>
-        share.length === 0 ? undefined : this.#lanes[lane]!.append(topic, share),
+      shares.map(({ messages, bytes }, lane) =>
+        messages.length === 0 ? [] : this.#lanes[lane]!.append(topic, messages, bytes),
       ),
     );
     const refused: { index: number; message: string }[] = [];
-    results.forEach((result, lane) => {
-      if (result.status === 'fulfilled') return;
-      if (!(result.reason instanceof RecordsRefusedError)) throw result.reason;
-      for (const { index, message } of result.reason.refused) {
-        refused.push({ index: byLane[lane]!.indexes[index]!, message });
-      }
-    });
+    for (const result of results) {
+      if (result.status === 'rejected') throw result.reason;
+      for (const { message, reason } of result.value) refused.push({ index: indexes.get(message)!, message: reason });
+    }
     if (refused.length > 0) throw new RecordsRefusedError(topic, refused);
   }
 
@@ -235,33 +240,6 @@ export class KafkaBus implements Bus {
     await this.#admin.disconnect();
   }
 
-  async #connectProducer(): Promise<LaneProducer> {
-    const producer = this.#kafka.producer({
-      idempotent: true,
-      maxInFlightRequests: 1,
-      allowAutoTopicCreation: false,
-      createPartitioner:
-        () =>
-        ({ message }) =>
-          message.partition!,
-      retry,
-    });
-    await producer.connect();
-    return {
-      send: async (topic, records) => {
-        const messages = records.map(({ key, value, headers, timestampMs, partition }) => ({
-          key,
-          value: asBuffer(value),
-          headers,
-          timestamp: String(timestampMs),
-          partition,
-        }));
-        await producer.send({ topic, acks: -1, timeout: requestTimeoutMs, messages });
-      },
-      disconnect: () => producer.disconnect(),
-    };
-  }
-
   #consumer(groupId: string, sessionTimeoutMs: number): Consumer {
     return this.#kafka.consumer({
       groupId,
@@ -304,24 +282,14 @@ export class KafkaBus implements Bus {
   }
 }
 
-function isPlaced(record: NewRecord): record is PlacedRecord {
-  return record.partition !== undefined;
-}
-
-/** The client writes anything but a Buffer as text. */
-function asBuffer(value: Uint8Array | null): Buffer | null {
-  if (value === null || Buffer.isBuffer(value)) return value;
-  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-}
-
-function clientConfig({ brokers, clientId, ssl, sasl, log }: KafkaBusOptions): KafkaConfig {
+function clientConfig({ brokers, clientId, ssl, sasl, requestTimeoutMs, log }: KafkaBusOptions): KafkaConfig {
   return {
     brokers: [...brokers],
     clientId,
     ssl,
     ...(sasl === null ? {} : { sasl: sasl as NonNullable<KafkaConfig['sasl']> }),
     connectionTimeout: 3000,
-    requestTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutMs ?? defaultRequestTimeoutMs,
     retry,
     logLevel: logLevel.WARN,
     // Its errors reach us as rejections too, and are logged there with what they mean: here they are only detail.

@@ -7,7 +7,7 @@ import type { Clock } from '../../core/clock.ts';
 import { isSluiceError, messageOf, SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Batch, BatchHandler, BusRecord, Committed, ConsumeOptions, Consumption } from '../port.ts';
-import { isMembershipLost, protocolErrorOf, unavailable } from './errors.ts';
+import { assignmentLost, isMembershipLost, isRebalancing, unavailable } from './errors.ts';
 import { recordOf } from './records.ts';
 
 export interface ConsumptionContext {
@@ -222,11 +222,11 @@ export class KafkaConsumption implements Consumption {
       await payload.heartbeat();
     } catch (error) {
       // The group is about to rebalance and has heard us: the partition is ours until we join again, after this batch.
-      if (protocolErrorOf(error) === 'REBALANCE_IN_PROGRESS') {
+      if (isRebalancing(error)) {
         this.#heartbeatAtMs = this.#context.clock.nowMs();
         return;
       }
-      if (isMembershipLost(error)) throw new SluiceError('BUS_ASSIGNMENT_LOST', messageOf(error), { cause: error });
+      if (isMembershipLost(error)) throw assignmentLost(error);
       // Not heard is not lost: the age of the last heartbeat tells how sure we may be.
     }
   }
@@ -235,7 +235,7 @@ export class KafkaConsumption implements Consumption {
     try {
       await commit();
     } catch (error) {
-      if (isMembershipLost(error)) throw new SluiceError('BUS_ASSIGNMENT_LOST', messageOf(error), { cause: error });
+      if (isMembershipLost(error)) throw assignmentLost(error);
       throw unavailable('the commit failed', error);
     }
   }

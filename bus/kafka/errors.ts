@@ -1,45 +1,60 @@
 /** What an error of the client means for us. It wraps the broker's answer in one or more errors of its own. */
 import { messageOf, SluiceError } from '../../core/errors.ts';
 
-/** The broker's error code in words, such as `MESSAGE_TOO_LARGE`; `null` when it was no answer of a broker. */
-export function protocolErrorOf(error: unknown): string | null {
+/** The broker's answer in words, such as `MESSAGE_TOO_LARGE`; `null` when it was no answer of a broker. */
+function answerOf(error: unknown): string | null {
   for (let e = error; e instanceof Error; e = e.cause) {
-    if ('type' in e && typeof e.type === 'string' && /^[A-Z_]+$/.test(e.type)) return e.type;
+    if ('type' in e && typeof e.type === 'string') return e.type;
   }
   return null;
 }
 
-/** Answers that a record gets however often it is sent. */
-const refusals = new Set([
+/** No answer came in time. The client says so by name alone. */
+export function isTimeout(error: unknown): boolean {
+  for (let e = error; e instanceof Error; e = e.cause) if (e.name === 'KafkaJSRequestTimeoutError') return true;
+  return false;
+}
+
+function answers(...types: string[]): (error: unknown) => boolean {
+  const known: ReadonlySet<string | null> = new Set(types);
+  return (error) => known.has(answerOf(error));
+}
+
+/** Records of the batch can't be appended, however often they are sent. */
+export const isRefusal = answers(
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',
   'INVALID_RECORD',
   'INVALID_TIMESTAMP',
-  'INVALID_REQUIRED_ACKS',
   'CORRUPT_MESSAGE',
-  'UNSUPPORTED_FOR_MESSAGE_FORMAT',
-]);
+);
 
-export function isRefusal(error: unknown): boolean {
-  const type = protocolErrorOf(error);
-  return type !== null && refusals.has(type);
-}
+/** The broker and the producer no longer agree on its sequence numbers: only a new producer helps. */
+export const isProducerSpent = answers(
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'DUPLICATE_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+  'INVALID_PRODUCER_EPOCH',
+  'INVALID_PRODUCER_ID_MAPPING',
+);
 
-export function isTopicMissing(error: unknown): boolean {
-  return protocolErrorOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION';
-}
+export const isTopicMissing = answers('UNKNOWN_TOPIC_OR_PARTITION');
 
-/** Answers to a member that the group goes on without. */
-const lostMembership = new Set([
+/** The group has heard this member, and gives out everything anew as soon as its handlers have ended. */
+export const isRebalancing = answers('REBALANCE_IN_PROGRESS');
+
+/** The group goes on without this member, or is about to: what it holds is given out anew. */
+export const isMembershipLost = answers(
   'UNKNOWN_MEMBER_ID',
   'ILLEGAL_GENERATION',
   'FENCED_INSTANCE_ID',
   'REBALANCE_IN_PROGRESS',
-]);
+  // The client finds the new coordinator only by joining again.
+  'NOT_COORDINATOR_FOR_GROUP',
+);
 
-export function isMembershipLost(error: unknown): boolean {
-  const type = protocolErrorOf(error);
-  return type !== null && lostMembership.has(type);
+export function assignmentLost(cause: unknown): SluiceError {
+  return new SluiceError('BUS_ASSIGNMENT_LOST', `Kafka: ${messageOf(cause)}`, { cause });
 }
 
 export function topicMissing(topic: string): SluiceError {
@@ -47,5 +62,11 @@ export function topicMissing(topic: string): SluiceError {
 }
 
 export function unavailable(what: string, cause: unknown): SluiceError {
-  return new SluiceError('BUS_UNAVAILABLE', `Kafka: ${what}: ${messageOf(cause)}`, { cause });
+  // The client gathers what went wrong per topic or group in an error that says nothing itself.
+  const first = cause instanceof Error && 'errors' in cause && Array.isArray(cause.errors) ? cause.errors[0] : cause;
+  return new SluiceError('BUS_UNAVAILABLE', `Kafka: ${what}: ${messageOf(first ?? cause)}`, { cause });
+}
+
+export function busClosed(): SluiceError {
+  return new SluiceError('BUS_UNAVAILABLE', 'the Kafka bus is closed');
 }

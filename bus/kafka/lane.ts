@@ -1,22 +1,21 @@
 /**
  * A lane: one idempotent producer with exactly one `send` under way. Two at once on one producer lose acknowledged
- * records when an answer is lost (`docs/adr/0006`). The lane is the layer that retries: it sends the same batch until it
- * is durable, before anything newer, so that order within a partition is the order of the calls.
+ * records when an answer is lost: both get the same sequence numbers, and the broker takes the later one for a
+ * repetition. The lane is the only layer that retries: it sends the same batch until it is durable, before anything
+ * newer, so that the order within a partition is the order of the calls.
  */
 import type { Clock } from '../../core/clock.ts';
-import { messageOf, RecordsRefusedError, SluiceError } from '../../core/errors.ts';
+import { messageOf, SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { NewRecord } from '../port.ts';
-import { isRefusal, isTopicMissing, topicMissing } from './errors.ts';
+import { chunksOf, halvesOf } from './chunks.ts';
+import { busClosed, isProducerSpent, isRefusal, isTopicMissing, topicMissing } from './errors.ts';
+import type { OutgoingMessage } from './records.ts';
 
-/** What a lane needs of a producer. A new one has a new producer id: the broker knows nothing of the old one's sequence. */
+/** What a lane needs of a producer: one attempt per `send`. A new one has a new producer id. */
 export interface LaneProducer {
-  send(topic: string, records: readonly PlacedRecord[]): Promise<void>;
+  send(topic: string, messages: readonly OutgoingMessage[]): Promise<void>;
   disconnect(): Promise<void>;
 }
-
-/** A record whose partition is known. */
-export type PlacedRecord = NewRecord & { readonly partition: number };
 
 export interface LaneOptions {
   /** Connects a fresh producer; rejects when no broker answers. */
@@ -25,149 +24,144 @@ export interface LaneOptions {
   readonly log: Logger;
 }
 
-/** Of one request and partition: the client groups in quadratic time beyond, and brokers refuse larger batches. */
-const maxPartitionRecords = 1000;
-const maxPartitionBytes = 512 * 1024;
-/** Room for keys, headers and framing of one record. */
-const recordOverheadBytes = 256;
-/** Records waiting in one lane; at the bound an append is rejected with BUS_UNAVAILABLE. */
-const maxQueuedRecords = 200_000;
-const firstPauseMs = 100;
+/** A message that can never be appended, and what the broker said. */
+export interface LaneRefusal {
+  readonly message: OutgoingMessage;
+  readonly reason: string;
+}
+
+/** What may wait in one lane; at the bound an append is rejected with BUS_UNAVAILABLE. */
+export const maxQueuedMessages = 100_000;
+export const maxQueuedBytes = 128 * 1024 * 1024;
+
+const firstPauseMs = 50;
 const longestPauseMs = 3000;
+/** A broker may not have heard yet of a topic that was just made. */
+const attemptsOfMissingTopic = 5;
+/** A client that has got stuck is replaced: the batch may then be in the log twice, which `ingest.id` shows. */
+const attemptsPerProducer = 30;
+/** How long `close` waits for the request under way, and for the connection to end. */
+const closeTimeoutMs = 3000;
 
 interface Append {
   readonly topic: string;
-  readonly records: readonly PlacedRecord[];
-  readonly resolve: () => void;
+  readonly messages: readonly OutgoingMessage[];
+  readonly bytes: number;
+  readonly resolve: (refusals: readonly LaneRefusal[]) => void;
   readonly reject: (error: Error) => void;
 }
 
 export class Lane {
   readonly #options: LaneOptions;
-  #producer: LaneProducer | null = null;
-  #queue: Append[] = [];
-  #queuedRecords = 0;
-  #isRunning = false;
   readonly #closing = new AbortController();
+  /** The first one is under way. */
+  readonly #appends: Append[] = [];
+  #queuedMessages = 0;
+  #queuedBytes = 0;
+  #producer: LaneProducer | null = null;
+  #running: Promise<void> | null = null;
 
   constructor(options: LaneOptions) {
     this.#options = options;
   }
 
-  append(topic: string, records: readonly PlacedRecord[]): Promise<void> {
-    if (this.#closing.signal.aborted) return Promise.reject(closed());
-    if (this.#queuedRecords + records.length > maxQueuedRecords) {
-      const message = `${this.#queuedRecords} records wait for Kafka already`;
-      return Promise.reject(new SluiceError('BUS_UNAVAILABLE', message));
+  /** Resolves when every message is durable but for those it returns. Rejects with BUS_UNAVAILABLE or BUS_TOPIC_MISSING. */
+  append(topic: string, messages: readonly OutgoingMessage[], bytes: number): Promise<readonly LaneRefusal[]> {
+    if (this.#closing.signal.aborted) return Promise.reject(busClosed());
+    if (this.#isFull(messages.length, bytes)) {
+      const waiting = `${this.#queuedMessages} records (${this.#queuedBytes} bytes) wait for Kafka already`;
+      return Promise.reject(new SluiceError('BUS_UNAVAILABLE', `${waiting}: append more slowly`));
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ topic, records, resolve, reject });
-      this.#queuedRecords += records.length;
-      if (!this.#isRunning) void this.#run();
+      this.#appends.push({ topic, messages, bytes, resolve, reject });
+      this.#queuedMessages += messages.length;
+      this.#queuedBytes += bytes;
+      this.#running ??= this.#run();
     });
   }
 
-  /** Lets the request under way end; what waits behind it is rejected. */
+  /** Gives the request under way a moment to end; what is not durable by then is rejected. */
   async close(): Promise<void> {
     this.#closing.abort();
-    for (const { reject } of this.#queue.splice(0)) reject(closed());
-    await this.#replaceProducer();
+    for (const { reject } of this.#appends.splice(1)) reject(busClosed());
+    if (this.#running !== null) await this.#atMost(closeTimeoutMs, this.#running);
+    this.#appends.shift()?.reject(busClosed());
+    await this.#dropProducer();
+  }
+
+  #isFull(messages: number, bytes: number): boolean {
+    if (this.#appends.length === 0) return false;
+    return this.#queuedMessages + messages > maxQueuedMessages || this.#queuedBytes + bytes > maxQueuedBytes;
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      const { topic, records, resolve, reject } = next;
+    for (let append = this.#appends[0]; append !== undefined; append = this.#appends[0]) {
+      const { topic, messages, bytes, resolve, reject } = append;
       try {
-        const refused = await this.#sendAll(topic, records);
-        if (refused.length > 0) reject(new RecordsRefusedError(topic, refused));
-        else resolve();
+        resolve(await this.#sendAll(topic, messages));
       } catch (error) {
-        reject(
-          error instanceof SluiceError ? error : new SluiceError('BUS_UNAVAILABLE', messageOf(error), { cause: error }),
-        );
+        reject(error instanceof SluiceError ? error : new SluiceError('BUS_UNAVAILABLE', messageOf(error)));
       }
-      this.#queuedRecords -= records.length;
+      this.#appends.shift();
+      this.#queuedMessages -= messages.length;
+      this.#queuedBytes -= bytes;
     }
-    this.#isRunning = false;
+    this.#running = null;
   }
 
-  async #sendAll(topic: string, records: readonly PlacedRecord[]): Promise<{ index: number; message: string }[]> {
-    const refused: { index: number; message: string }[] = [];
-    for (const { from, to } of chunksOf(records)) {
-      refused.push(...(await this.#sendOrNarrow(topic, records, from, to)));
-    }
-    return refused;
+  async #sendAll(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly LaneRefusal[]> {
+    const refusals: LaneRefusal[] = [];
+    for (const chunk of chunksOf(messages)) await this.#sendOrNarrow(topic, chunk, refusals);
+    return refusals;
   }
 
-  /** Halves what is refused until the refused records stand alone. */
-  async #sendOrNarrow(
-    topic: string,
-    records: readonly PlacedRecord[],
-    from: number,
-    to: number,
-  ): Promise<{ index: number; message: string }[]> {
-    const refusal = await this.#sendUntilDurable(topic, records.slice(from, to));
-    if (refusal === null) return [];
-    if (to - from === 1) return [{ index: from, message: refusal }];
-    const middle = from + Math.ceil((to - from) / 2);
-    const first = await this.#sendOrNarrow(topic, records, from, middle);
-    return [...first, ...(await this.#sendOrNarrow(topic, records, middle, to))];
+  /**
+   * Narrows a refusal down to the messages that cause it. The same producer sends the parts: a partition that was taken
+   * beside the refused one is sent again whole, so that the broker knows it by its sequence numbers.
+   */
+  async #sendOrNarrow(topic: string, messages: readonly OutgoingMessage[], refusals: LaneRefusal[]): Promise<void> {
+    const reason = await this.#sendUntilDurable(topic, messages);
+    if (reason === null) return;
+    if (messages.length === 1) refusals.push({ message: messages[0]!, reason });
+    else for (const part of halvesOf(messages)) await this.#sendOrNarrow(topic, part, refusals);
   }
 
   /** `null` when durable, else why the broker refuses the batch for good. */
-  async #sendUntilDurable(topic: string, records: readonly PlacedRecord[]): Promise<string | null> {
+  async #sendUntilDurable(topic: string, messages: readonly OutgoingMessage[]): Promise<string | null> {
     const { clock, log, connect } = this.#options;
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    const { signal } = this.#closing;
+    let pauseMs = firstPauseMs;
+    for (let attempt = 1; ; attempt++) {
       try {
         this.#producer ??= await connect();
-        await this.#producer.send(topic, records);
+        await this.#producer.send(topic, messages);
         return null;
       } catch (error) {
-        // Other partitions of the request may have been taken, and the client has not counted them: with the same
-        // producer id their next records would be taken for repetitions. So the producer goes, whatever the error was.
-        await this.#replaceProducer();
         if (isRefusal(error)) return messageOf(error);
-        if (isTopicMissing(error)) throw topicMissing(topic);
-        log.warn({ topic, records: records.length, error: messageOf(error) }, 'Kafka takes no records; trying again');
+        if (isTopicMissing(error) && attempt >= attemptsOfMissingTopic) {
+          // Given up, though other partitions may have taken theirs: a later batch must not get their sequence numbers.
+          await this.#dropProducer();
+          throw topicMissing(topic);
+        }
+        if (isProducerSpent(error) || attempt % attemptsPerProducer === 0) await this.#dropProducer();
+        log.warn({ topic, records: messages.length, error: messageOf(error) }, 'not appended to Kafka, trying again');
       }
-      if (!this.#closing.signal.aborted) await clock.sleep(pauseMs, this.#closing.signal);
-      if (this.#closing.signal.aborted) throw closed();
+      await clock.sleep(pauseMs, signal);
+      if (signal.aborted) throw busClosed();
+      pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
   }
 
-  async #replaceProducer(): Promise<void> {
+  async #dropProducer(): Promise<void> {
     const producer = this.#producer;
     this.#producer = null;
-    await producer?.disconnect().catch(() => {});
+    // The client waits for the answers it is owed: from a broker that hangs they come late or never.
+    if (producer !== null) await this.#atMost(closeTimeoutMs, producer.disconnect());
   }
-}
 
-/** Runs of records that fit into one request each. */
-function chunksOf(records: readonly PlacedRecord[]): { from: number; to: number }[] {
-  const chunks: { from: number; to: number }[] = [];
-  let from = 0;
-  let counts = new Map<number, { records: number; bytes: number }>();
-  for (let i = 0; i < records.length; i++) {
-    const { partition, value } = records[i]!;
-    const bytes = (value?.length ?? 0) + recordOverheadBytes;
-    let used = counts.get(partition);
-    if (used !== undefined && (used.records >= maxPartitionRecords || used.bytes + bytes > maxPartitionBytes)) {
-      chunks.push({ from, to: i });
-      from = i;
-      counts = new Map();
-      used = undefined;
-    }
-    if (used === undefined) counts.set(partition, { records: 1, bytes });
-    else {
-      used.records++;
-      used.bytes += bytes;
-    }
+  async #atMost(timeoutMs: number, work: Promise<void>): Promise<void> {
+    const done = new AbortController();
+    const settled = work.catch(() => {}).finally(() => done.abort());
+    await Promise.race([settled, this.#options.clock.sleep(timeoutMs, done.signal)]);
   }
-  if (from < records.length) chunks.push({ from, to: records.length });
-  return chunks;
-}
-
-function closed(): SluiceError {
-  return new SluiceError('BUS_UNAVAILABLE', 'the bus is closed');
 }

@@ -1,5 +1,24 @@
+/** Records as the client wants and gives them. */
 import type { KafkaMessage } from 'kafkajs';
-import type { BusRecord, Headers } from '../port.ts';
+import type { BusRecord, Headers, NewRecord } from '../port.ts';
+
+/** A message for the client: everything is decided, so that it is built once however often it is sent. */
+export interface OutgoingMessage {
+  readonly key: string;
+  readonly value: Buffer | null;
+  readonly headers: Record<string, string>;
+  readonly timestamp: string;
+  readonly partition: number;
+}
+
+export function outgoing({ key, value, headers, timestampMs }: NewRecord, partition: number): OutgoingMessage {
+  return { key, value: value && asBuffer(value), headers, timestamp: String(timestampMs), partition };
+}
+
+/** The client writes anything but a Buffer as text. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
 
 export function recordOf({ key, value, headers, timestamp, offset }: KafkaMessage, partition: number): BusRecord {
   return {
@@ -19,7 +38,7 @@ function headersOf(headers: KafkaMessage['headers']): Headers {
   const texts: Record<string, string> = {};
   for (const name in headers) {
     const value = headers[name];
-    // A name may occur several times on Kafka; the last one counts, as in an object.
+    // On Kafka a name may occur several times; the last one counts, as in an object.
     const last = Array.isArray(value) ? value.at(-1) : value;
     if (last !== undefined) texts[name] = last.toString();
   }
