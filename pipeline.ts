@@ -1,6 +1,7 @@
 /**
- * The composition root: config → bus → store → processor → gateway → web. The only file that names adapters. Parts
- * start in this order and close in the reverse one, so that what was taken is drained before what holds it goes away.
+ * The composition root: config → web → bus → store → processor → gateway. The only file that names adapters. Parts start
+ * in this order and close in the reverse one, so that what was taken is drained before what holds it goes away. Health
+ * is there first and last: `/readyz` says what the start waits for, and that the process is closing.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -57,6 +58,8 @@ export class Pipeline {
   /** In flow order from the back: what others depend on comes first. */
   readonly #parts: readonly Part[];
   #started: Part[] = [];
+  /** What the start waits for; `null` = it is done. */
+  #startingPart: string | null = 'nothing was started';
   #closing: Promise<void> | null = null;
 
   constructor(config: Config, roles: Roles, context: PipelineContext) {
@@ -105,6 +108,7 @@ export class Pipeline {
       await mkdir(this.#config.dataDir, { recursive: true });
     }
     for (const part of this.#parts) {
+      this.#startingPart = part.name;
       try {
         await part.start();
       } catch (error) {
@@ -113,6 +117,7 @@ export class Pipeline {
       }
       this.#started.push(part);
     }
+    this.#startingPart = null;
   }
 
   /** Rejects when a part cannot go on by itself; never resolves before the pipeline is closed. */
@@ -163,7 +168,7 @@ export class Pipeline {
       clock,
       log: context.log.child({ part: 'web' }),
       checks: { bus: () => bus.ping(), ...(store === null ? {} : { store: () => store.ping() }) },
-      problems: () => [...(this.gateway?.ready() ?? []), ...(this.processor?.ready() ?? [])],
+      problems: () => this.#problems(),
       status: () => this.status(),
       pipeline: roles.page && store !== null ? { bus, store, topics, group: config.processing.group } : null,
     });
@@ -172,13 +177,14 @@ export class Pipeline {
   #makeParts(topics: TopicNames, clock: Clock): Part[] {
     const { bus, store, processor, gateway, web } = this;
     const parts: (Part | null)[] = [
+      { name: 'web', start: () => web.start(), close: () => web.close() },
       { name: 'bus', start: () => bus.start(), close: () => bus.close() },
       store && { name: 'store', start: () => store.start(), close: () => store.close() },
       { name: 'embedded set-up', start: () => this.#setUpEmbedded(), close: async () => {} },
       processor && { name: 'processor', start: () => processor.start(), close: (ms) => processor.close(ms) },
-      gateway && { name: 'gateway', start: () => gateway.start(), close: (ms) => gateway.close(ms) },
+      // Between the two: the last words are said when the gateway has drained and the processor still has its partitions.
       this.#reporterPart(topics, clock),
-      { name: 'web', start: () => web.start(), close: () => web.close() },
+      gateway && { name: 'gateway', start: () => gateway.start(), close: (ms) => gateway.close(ms) },
     ];
     return parts.filter((part) => part !== null);
   }
@@ -197,6 +203,12 @@ export class Pipeline {
   /** What the roles of this process say of themselves. */
   status(): PipelineStatus[] {
     return [this.gateway, this.processor].flatMap((role) => (role === null ? [] : [role.status()]));
+  }
+
+  #problems(): string[] {
+    if (this.#closing !== null) return ['closing'];
+    const starting = this.#startingPart === null ? [] : [`starting: ${this.#startingPart}`];
+    return [...starting, ...(this.gateway?.ready() ?? []), ...(this.processor?.ready() ?? [])];
   }
 
   /** The embedded adapters need no one to set them up; Kafka and InfluxDB are set up by `sluice setup`. */

@@ -1,0 +1,204 @@
+/**
+ * `/metrics`: every counter is taken from the status of the roles of this process when someone scrapes, so that the
+ * path of a message pays nothing for it. Names and meanings are here alone; `docs/operations.md` lists them.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { ByReason, PartitionLedger } from '../core/ledger.ts';
+import {
+  deadLetterReasons,
+  droppedReasons,
+  ignoredReasons,
+  notWindowedReasons,
+  rejectedReasons,
+} from '../core/reasons.ts';
+import type { GatewayStatus, PartitionStatus, PipelineStatus, ProcessorStatus } from '../core/status.ts';
+import { refusalReasons } from '../store/port.ts';
+
+interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+interface Metric {
+  /** Of which role; a process without it does not show the metric. `null` = every process. */
+  readonly role: PipelineStatus['role'] | null;
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge';
+  readonly labels: readonly string[];
+  readonly samples: (statuses: readonly PipelineStatus[]) => readonly Sample[];
+}
+
+const metrics: readonly Metric[] = [
+  {
+    role: null,
+    name: 'sluice_ready',
+    help: '1 while the role says that it can do its work.',
+    type: 'gauge',
+    labels: ['role'],
+    samples: (statuses) => statuses.map(({ role, ready }) => ({ labels: { role }, value: ready ? 1 : 0 })),
+  },
+
+  gateway('received_total', 'counter', 'Messages taken from clients in this run.', (s) => s.ledger.received),
+  gateway('appended_total', 'counter', 'Messages that the bus holds durably, in this run.', (s) => s.ledger.appended),
+  {
+    role: 'gateway',
+    name: 'sluice_gateway_dropped_total',
+    help: 'Messages taken and not appended in this run, by reason (docs/reasons.md).',
+    type: 'counter',
+    labels: ['reason'],
+    samples: (statuses) =>
+      gatewaysOf(statuses).flatMap((s) => samplesByReason(s.ledger.dropped, Object.keys(droppedReasons), {})),
+  },
+  gateway('held_messages', 'gauge', 'Messages taken and neither appended nor dropped yet.', (s) => s.ledger.held),
+  gateway('clients', 'gauge', 'Clients connected.', (s) => s.clients),
+  gateway('throttled_total', 'counter', 'Times a client was not read because a cap was reached.', (s) => s.throttled),
+  {
+    role: 'gateway',
+    name: 'sluice_gateway_ack_seconds',
+    help: 'From taking a message to its acknowledgement, over the last seconds.',
+    type: 'gauge',
+    labels: ['quantile'],
+    samples: (statuses) =>
+      gatewaysOf(statuses).flatMap(({ ackMs }) =>
+        ackMs === null
+          ? []
+          : [
+              { labels: { quantile: '0.5' }, value: ackMs.p50 / 1000 },
+              { labels: { quantile: '0.99' }, value: ackMs.p99 / 1000 },
+            ],
+      ),
+  },
+
+  partition('position', 'gauge', 'Offset after the last raw record whose outputs are out.', (p) => p.position),
+  partition('end_offset', 'gauge', 'Offset after the newest raw record known.', (p) => p.endOffset),
+  partition('lag_records', 'gauge', 'Raw records that wait to be processed.', (p) => p.endOffset - p.position),
+  partition('clock_seconds', 'gauge', 'Partition clock: the largest timestamp seen.', (p) => p.clockMs / 1000),
+  ledger('records_total', 'Raw records counted, ticks included.', (l) => l.nextOffset - l.firstOffset),
+  ledger('ticks_total', 'Ticks: what gateways append where there is silence.', (l) => l.ticks),
+  ledger('redelivered_total', 'Raw records that were appended twice.', (l) => l.redelivered),
+  ledger('messages_total', 'Messages of devices.', (l) => l.messages),
+  ledger('decoded_total', 'Messages decoded into readings.', (l) => l.decoded),
+  ledgerByReason('ignored_total', 'Messages passed over', Object.keys(ignoredReasons), (l) => l.ignored),
+  ledgerByReason('dead_lettered_total', 'Messages in the DLQ', Object.keys(deadLetterReasons), (l) => l.deadLettered),
+  ledger('readings_total', 'Readings decoded.', (l) => l.readings),
+  ledger('duplicates_total', 'Readings that were there already.', (l) => l.duplicates),
+  ledgerByReason('rejected_total', 'Readings rejected', Object.keys(rejectedReasons), (l) => l.rejected),
+  ledger('accepted_total', 'Readings accepted.', (l) => l.accepted),
+  ledger('stored_total', 'Readings stored.', (l) => l.stored),
+  ledgerByReason('refused_total', 'Readings the store refused', refusalReasons, (l) => l.refused),
+  ledger('windowed_total', 'Readings counted in their windows.', (l) => l.windowed),
+  ledger('late_total', 'Readings too late for their windows; stored, and on the late topic.', (l) => l.late),
+  ledgerByReason('not_windowed_total', 'Readings in no window', Object.keys(notWindowedReasons), (l) => l.notWindowed),
+
+  processor('points_written_total', 'counter', 'Points written in this run.', (s) => s.pointsWritten),
+  processor(
+    'rollups_written_total',
+    'counter',
+    'Rollups written in this run, corrections too.',
+    (s) => s.rollupsWritten,
+  ),
+  processor('alerts_raised_total', 'counter', 'Alert transitions published in this run.', (s) => s.alertsRaised),
+  processor('devices', 'gauge', 'Devices with state in this process.', (s) => s.devices),
+];
+
+/** The names of our own metrics, for the test that holds the documentation against them. */
+export const metricNames: readonly string[] = ['sluice_build_info', ...metrics.map(({ name }) => name)];
+
+/** A registry of its own: ours, and what is known of the process and its event loop. */
+export function makeRegistry(version: string, status: () => readonly PipelineStatus[]): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'sluice_build_info',
+    help: 'Always 1; says the version.',
+    labelNames: ['version'],
+    registers: [registry],
+  }).set({ version }, 1);
+  const roles = new Set(status().map(({ role }) => role));
+  for (const { role, name, help, type, labels, samples } of metrics) {
+    if (role !== null && !roles.has(role)) continue;
+    const settings = { name, help, labelNames: [...labels], registers: [registry] };
+    if (type === 'counter') {
+      const counter: Counter = new Counter({
+        ...settings,
+        collect: () => {
+          counter.reset();
+          for (const { labels: own, value } of samples(status())) counter.inc(own, value);
+        },
+      });
+    } else {
+      const gauge: Gauge = new Gauge({
+        ...settings,
+        collect: () => {
+          gauge.reset();
+          for (const { labels: own, value } of samples(status())) gauge.set(own, value);
+        },
+      });
+    }
+  }
+  return registry;
+}
+
+function gateway(name: string, type: Metric['type'], help: string, of: (status: GatewayStatus) => number): Metric {
+  const samples: Metric['samples'] = (statuses) => gatewaysOf(statuses).map((s) => ({ labels: {}, value: of(s) }));
+  return { role: 'gateway', name: `sluice_gateway_${name}`, help, type, labels: [], samples };
+}
+
+function processor(name: string, type: Metric['type'], help: string, of: (status: ProcessorStatus) => number): Metric {
+  const samples: Metric['samples'] = (statuses) => processorsOf(statuses).map((s) => ({ labels: {}, value: of(s) }));
+  return { role: 'processor', name: `sluice_processor_${name}`, help, type, labels: [], samples };
+}
+
+/** By partition, so that one that moves to another process is a new series there and no reset of a sum here. */
+function partition(name: string, type: Metric['type'], help: string, of: (status: PartitionStatus) => number): Metric {
+  return {
+    role: 'processor',
+    name: `sluice_processor_${name}`,
+    help,
+    type,
+    labels: ['partition'],
+    samples: (statuses) =>
+      processorsOf(statuses).flatMap(({ partitions }) =>
+        Object.entries(partitions).map(([id, status]) => ({ labels: { partition: id }, value: of(status) })),
+      ),
+  };
+}
+
+function ledger(name: string, help: string, of: (ledger: PartitionLedger) => number): Metric {
+  return partition(name, 'counter', help, (status) => of(status.ledger));
+}
+
+function ledgerByReason(
+  name: string,
+  what: string,
+  reasons: readonly string[],
+  of: (ledger: PartitionLedger) => ByReason<string>,
+): Metric {
+  return {
+    role: 'processor',
+    name: `sluice_processor_${name}`,
+    help: `${what}, by reason (docs/reasons.md).`,
+    type: 'counter',
+    labels: ['partition', 'reason'],
+    samples: (statuses) =>
+      processorsOf(statuses).flatMap(({ partitions }) =>
+        Object.entries(partitions).flatMap(([id, status]) =>
+          samplesByReason(of(status.ledger), reasons, { partition: id }),
+        ),
+      ),
+  };
+}
+
+/** Every reason of the closed list, also at 0: a rate is right from the first one on. */
+function samplesByReason(counters: ByReason<string>, reasons: readonly string[], labels: Sample['labels']): Sample[] {
+  return reasons.map((reason) => ({ labels: { ...labels, reason }, value: counters[reason] ?? 0 }));
+}
+
+function gatewaysOf(statuses: readonly PipelineStatus[]): GatewayStatus[] {
+  return statuses.filter((status) => status.role === 'gateway');
+}
+
+function processorsOf(statuses: readonly PipelineStatus[]): ProcessorStatus[] {
+  return statuses.filter((status) => status.role === 'processor');
+}

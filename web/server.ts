@@ -1,0 +1,143 @@
+/** The HTTP side of a process: health, readiness and metrics of every role; the page and its API where they are asked for. */
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Bus } from '../bus/port.ts';
+import type { Clock } from '../core/clock.ts';
+import { messageOf, SluiceError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import type { PipelineStatus } from '../core/status.ts';
+import type { TopicNames } from '../core/topics.ts';
+import type { Store } from '../store/port.ts';
+import { failureBody, failureOf, HttpFailure } from './failure.ts';
+import { makeRegistry } from './metrics.ts';
+import { type Checks, ReadinessChecks } from './readiness.ts';
+import { servePage } from './static.ts';
+
+export interface WebContext {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** What this process depends on, by name; each rejects with what is wrong. */
+  readonly checks: Checks;
+  /** What the roles of this process say stands in their way. */
+  readonly problems: () => readonly string[];
+  /** What the roles of this process say of themselves. */
+  readonly status: () => readonly PipelineStatus[];
+  /** What the page and the API read; `null` = neither is served. */
+  readonly pipeline: {
+    readonly bus: Bus;
+    readonly store: Store;
+    readonly topics: TopicNames;
+    readonly group: string;
+  } | null;
+}
+
+const maxBodyBytes = 16 * 1024;
+/** Time a client has to send its request. */
+const requestTimeoutMs = 10_000;
+const keepAliveTimeoutMs = 10_000;
+
+/** The page loads its own files alone, and runs no script but those. */
+const securityHeaders = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'no-cache',
+};
+
+export class WebServer {
+  readonly #context: WebContext;
+  readonly #readiness: ReadinessChecks;
+  #http: FastifyInstance | null = null;
+  #starting: Promise<void> | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(context: WebContext) {
+    this.#context = context;
+    this.#readiness = new ReadinessChecks(context.checks, context.problems, context.clock);
+  }
+
+  /** Listens; needs neither bus nor store. Rejects with LISTEN_FAILED when the address is taken. Idempotent. */
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  address(): { host: string; port: number } {
+    const address = this.#http?.server.address();
+    if (address === undefined || address === null || typeof address !== 'object') {
+      throw new Error('the HTTP server does not listen');
+    }
+    return { host: address.address, port: address.port };
+  }
+
+  /** Ends open event streams and idle connections at once. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #start(): Promise<void> {
+    const { host, port } = this.#context;
+    const http = fastify({
+      bodyLimit: maxBodyBytes,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      forceCloseConnections: true,
+      logger: false,
+    });
+    this.#answerFailures(http);
+    http.addHook('onRequest', async (_request, reply) => {
+      reply.headers(securityHeaders);
+    });
+    this.#serveHealth(http);
+    if (this.#context.pipeline !== null) await servePage(http);
+    try {
+      await http.listen({ host, port });
+    } catch (error) {
+      await http.close();
+      const fix = 'stop what uses it, or choose another with SLUICE_HTTP_PORT';
+      throw new SluiceError('LISTEN_FAILED', `HTTP cannot listen on ${host}:${port} (${messageOf(error)}): ${fix}`, {
+        cause: error,
+      });
+    }
+    this.#http = http;
+  }
+
+  async #close(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    await this.#http?.close();
+  }
+
+  #serveHealth(http: FastifyInstance): void {
+    const registry = makeRegistry(this.#context.version, this.#context.status);
+    http.get('/healthz', async () => ({ ok: true }));
+    http.get('/readyz', async (_request, reply) => {
+      const readiness = await this.#readiness.ask();
+      return reply.code(readiness.ready ? 200 : 503).send(readiness);
+    });
+    http.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+  }
+
+  #answerFailures(http: FastifyInstance): void {
+    http.setNotFoundHandler((request) => {
+      throw new HttpFailure(404, 'NOT_FOUND', `there is no ${request.method} ${request.url.split('?')[0]}`);
+    });
+    http.setErrorHandler((error, request, reply) => {
+      const failure = failureOf(error);
+      if (failure.statusCode === 500) {
+        this.#context.log.error(
+          { method: request.method, url: request.url, error: messageOf(error) },
+          'a request failed',
+        );
+      }
+      if (failure.retryAfterSeconds !== undefined) reply.header('retry-after', failure.retryAfterSeconds);
+      return reply.code(failure.statusCode).send(failureBody(failure));
+    });
+  }
+}
