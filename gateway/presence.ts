@@ -38,16 +38,14 @@ export class Presence {
   }
 
   start(): void {
-    this.#stop = this.#clock.every(everyMs, () => {
-      this.#appending ??= this.#append();
-    });
+    this.#stop = this.#clock.every(everyMs, () => void this.#flush());
   }
 
   /** Tells what waits, as far as the bus takes it within `deadlineMs`. */
   async close(deadlineMs: number): Promise<void> {
     this.#stop();
     const closed = new AbortController();
-    await Promise.race([this.#appendAll(), this.#clock.sleep(deadlineMs, closed.signal)]);
+    await Promise.race([this.#flushAll(), this.#clock.sleep(deadlineMs, closed.signal)]);
     closed.abort();
   }
 
@@ -79,12 +77,21 @@ export class Presence {
     if (this.#waiting.size > maxWaiting) this.#waiting.delete(this.#waiting.keys().next().value!);
   }
 
-  async #appendAll(): Promise<void> {
+  /** Until nothing waits, or the bus takes nothing. */
+  async #flushAll(): Promise<void> {
     await this.#appending;
     for (let before = -1; this.#waiting.size > 0 && this.#waiting.size !== before; ) {
       before = this.#waiting.size;
-      await this.#append();
+      await this.#flush();
     }
+  }
+
+  /** One append at a time. */
+  #flush(): Promise<void> {
+    this.#appending ??= this.#append().finally(() => {
+      this.#appending = null;
+    });
+    return this.#appending;
   }
 
   /** One batch; what the bus does not take now waits for the next time, unless it is overtaken by a newer change. */
@@ -95,8 +102,6 @@ export class Presence {
       for (const record of records) if (this.#waiting.get(record.key) === record) this.#waiting.delete(record.key);
     } catch (error) {
       this.#log.debug({ error: messageOf(error) }, 'device status could not be told yet');
-    } finally {
-      this.#appending = null;
     }
   }
 }
