@@ -13,6 +13,7 @@ import { messageOf, SluiceError } from './core/errors.ts';
 const program = new Command('sluice')
   .description('IoT telemetry pipeline: MQTT in, an event bus, stream processing, time series and alerts out.')
   .version(version)
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .showHelpAfterError('(add --help for what there is)')
   .addHelpText(
     'after',

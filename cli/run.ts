@@ -22,7 +22,7 @@ export async function runRoles(roles: Roles, flags: CommonFlags, { demo = false 
   const ended = endOfRun(pipeline, log);
   await pipeline.start();
   announce(pipeline, roles, log);
-  const fleet = demo ? await startDemoFleet(pipeline.gateway!.address(), log) : null;
+  const fleet = demo ? await startDemoFleet({ ...config.mqtt, ...pipeline.gateway!.address() }, log) : null;
   const failure = await ended;
   await fleet?.stop();
   await pipeline.close();

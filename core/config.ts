@@ -10,7 +10,7 @@ const DAY_MS = 86_400_000;
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
 
 /** Milliseconds as a number, or text with a unit: `500ms`, `5s`, `10m`, `1h`, `7d`. */
-const durationMs = z
+export const durationMs = z
   .union([z.number(), z.string()], { error: 'expected milliseconds or a text such as 500ms, 5s, 10m, 1h, 7d' })
   .transform((value, context) => {
     const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(String(value));
@@ -22,7 +22,7 @@ const durationMs = z
   });
 
 const port = z.coerce.number().int().min(0).max(65_535);
-const count = z.coerce.number().int().min(1);
+export const count = z.coerce.number().int().min(1);
 const flag = z
   .union([z.boolean(), z.enum(['true', 'false', '1', '0'])])
   .transform((v) => v === true || v === 'true' || v === '1');
