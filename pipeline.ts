@@ -176,6 +176,7 @@ export class Pipeline {
 
   #makeParts(topics: TopicNames, clock: Clock): Part[] {
     const { bus, store, processor, gateway, web } = this;
+    const { view } = web;
     const parts: (Part | null)[] = [
       { name: 'web', start: () => web.start(), close: () => web.close() },
       { name: 'bus', start: () => bus.start(), close: () => bus.close() },
@@ -185,6 +186,7 @@ export class Pipeline {
       // Between the two: the last words are said when the gateway has drained and the processor still has its partitions.
       this.#reporterPart(topics, clock),
       gateway && { name: 'gateway', start: () => gateway.start(), close: (ms) => gateway.close(ms) },
+      view && { name: 'live view', start: () => view.start(), close: () => view.close() },
     ];
     return parts.filter((part) => part !== null);
   }

@@ -7,10 +7,13 @@ import type { Logger } from '../core/log.ts';
 import type { PipelineStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Store } from '../store/port.ts';
+import { EventStreams } from './events.ts';
 import { failureBody, failureOf, HttpFailure } from './failure.ts';
 import { makeRegistry } from './metrics.ts';
 import { type Checks, ReadinessChecks } from './readiness.ts';
+import { serveApi } from './routes.ts';
 import { servePage } from './static.ts';
+import { LiveView } from './view.ts';
 
 export interface WebContext {
   readonly host: string;
@@ -51,15 +54,22 @@ const securityHeaders = {
 };
 
 export class WebServer {
+  /** What the page and the API show; it needs the bus, so it is started and closed apart from the server. */
+  readonly view: LiveView | null;
   readonly #context: WebContext;
   readonly #readiness: ReadinessChecks;
+  readonly #streams: EventStreams | null;
   #http: FastifyInstance | null = null;
   #starting: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(context: WebContext) {
     this.#context = context;
-    this.#readiness = new ReadinessChecks(context.checks, context.problems, context.clock);
+    const { checks, problems, status, pipeline, version, clock, log } = context;
+    const readiness = new ReadinessChecks(checks, problems, clock);
+    this.#readiness = readiness;
+    this.view = pipeline && new LiveView({ ...pipeline, version, readiness, status, clock, log });
+    this.#streams = this.view && new EventStreams(this.view, clock, log);
   }
 
   /** Listens; needs neither bus nor store. Rejects with LISTEN_FAILED when the address is taken. Idempotent. */
@@ -96,7 +106,7 @@ export class WebServer {
       reply.headers(securityHeaders);
     });
     this.#serveHealth(http);
-    if (this.#context.pipeline !== null) await servePage(http);
+    await this.#servePipeline(http);
     try {
       await http.listen({ host, port });
     } catch (error) {
@@ -111,6 +121,7 @@ export class WebServer {
 
   async #close(): Promise<void> {
     await this.#starting?.catch(() => {});
+    this.#streams?.close();
     await this.#http?.close();
   }
 
@@ -122,6 +133,18 @@ export class WebServer {
       return reply.code(readiness.ready ? 200 : 503).send(readiness);
     });
     http.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+  }
+
+  async #servePipeline(http: FastifyInstance): Promise<void> {
+    const { pipeline, clock } = this.#context;
+    const view = this.view;
+    const streams = this.#streams;
+    if (pipeline === null || view === null || streams === null) return;
+    await servePage(http);
+    await http.register((api, _options, done) => {
+      serveApi(api, { view, streams, store: pipeline.store, clock });
+      done();
+    });
   }
 
   #answerFailures(http: FastifyInstance): void {

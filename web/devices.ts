@@ -1,0 +1,75 @@
+/** The devices with their newest values: what the store has, and who is online. */
+import type { FieldValue } from '../core/reading.ts';
+import type { NewestReading } from '../store/port.ts';
+import type { Device } from './api.ts';
+import type { DevicePresence } from './records.ts';
+
+/** Devices known at most; above it, those not heard of for longest are left out. */
+export const maxDevices = 5000;
+/** As many as a gateway tells of. */
+const maxOnline = 100_000;
+
+export class Devices {
+  readonly #known = new Map<string, Omit<Device, 'online'>>();
+  readonly #online = new Set<string>();
+  readonly #changed = new Set<string>();
+
+  /** Adds what the store found. A query over a short time does not have every field: older values stay. */
+  found(readings: readonly NewestReading[]): void {
+    for (const { site, device, timeMs, fields } of readings) {
+      const key = keyOf({ site, device });
+      const before = this.#known.get(key);
+      if (before?.lastSeenMs !== undefined && before.lastSeenMs !== null && before.lastSeenMs > timeMs) continue;
+      if (before?.lastSeenMs === timeMs && holds(before.fields, fields)) continue;
+      this.#known.set(key, { site, device, lastSeenMs: timeMs, fields: { ...before?.fields, ...fields } });
+      this.#changed.add(key);
+    }
+    this.#dropOldest();
+  }
+
+  presence({ site, device, status }: DevicePresence): void {
+    const key = keyOf({ site, device });
+    if (status === 'online' && this.#online.size < maxOnline) this.#online.add(key);
+    if (status === 'offline') this.#online.delete(key);
+    if (!this.#known.has(key)) {
+      if (status === 'offline' || this.#known.size >= maxDevices) return;
+      this.#known.set(key, { site, device, lastSeenMs: null, fields: {} });
+    }
+    this.#changed.add(key);
+  }
+
+  /** Newest first; those without a reading last. */
+  all(): Device[] {
+    return [...this.#known.keys()].map((key) => this.#device(key)).sort(newestFirst);
+  }
+
+  /** Those that changed since the last call. */
+  takeChanged(): Device[] {
+    const changed = [...this.#changed].filter((key) => this.#known.has(key)).map((key) => this.#device(key));
+    this.#changed.clear();
+    return changed.sort(newestFirst);
+  }
+
+  #device(key: string): Device {
+    return { ...this.#known.get(key)!, online: this.#online.has(key) };
+  }
+
+  #dropOldest(): void {
+    if (this.#known.size <= maxDevices) return;
+    const newest = this.all().slice(0, maxDevices);
+    const kept = new Set(newest.map(keyOf));
+    for (const key of this.#known.keys()) if (!kept.has(key)) this.#known.delete(key);
+  }
+}
+
+function keyOf({ site, device }: { readonly site: string; readonly device: string }): string {
+  return JSON.stringify([site, device]);
+}
+
+function newestFirst(a: Device, b: Device): number {
+  return (b.lastSeenMs ?? 0) - (a.lastSeenMs ?? 0);
+}
+
+function holds(fields: Readonly<Record<string, FieldValue>>, some: Readonly<Record<string, FieldValue>>): boolean {
+  return Object.entries(some).every(([name, value]) => fields[name] === value);
+}

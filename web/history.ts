@@ -1,0 +1,74 @@
+/** `GET /api/history`: its query parsed, with every fault at once, and the points of one series. */
+import { z } from 'zod';
+import type { HistoryQuery, RollupEvery, Store } from '../store/port.ts';
+import type { History } from './api.ts';
+import { HttpFailure } from './failure.ts';
+
+const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const maxPoints = 10_000;
+
+const name = z.string({ error: 'is missing, or given twice' }).min(1, 'is empty').max(1024, 'is longer than 1,024');
+const time = z.string({ error: 'is given twice' });
+
+const schema = z.strictObject({
+  site: name,
+  device: name,
+  field: name,
+  from: time.default('-1h'),
+  to: time.default('now'),
+  every: z.enum(['1m', '1h'], { error: 'is neither 1m nor 1h' }).optional(),
+  limit: z.coerce
+    .number({ error: 'is not a number' })
+    .int('is not a whole number')
+    .min(1, 'is less than 1')
+    .max(maxPoints, `is more than ${maxPoints}`)
+    .default(maxPoints),
+});
+
+export interface HistoryRequest {
+  readonly query: HistoryQuery;
+  /** `null`: the readings themselves. */
+  readonly every: RollupEvery | null;
+}
+
+/** Throws a 400 that lists everything that is wrong with it. */
+export function parseHistoryRequest(parameters: unknown, nowMs: number): HistoryRequest {
+  const { data, error } = schema.safeParse(parameters);
+  const problems = (error?.issues ?? []).map((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `there is no parameter ${issue.keys.join(', ')}`
+      : `${issue.path.join('.')} ${issue.message}`,
+  );
+  const given = parameters as Readonly<Record<string, unknown>>;
+  const fromMs = parseTime('from', given.from ?? '-1h', nowMs, problems);
+  const toMs = parseTime('to', given.to ?? 'now', nowMs, problems);
+  if (problems.length === 0 && fromMs >= toMs) problems.push('from is not before to');
+  if (data === undefined || problems.length > 0) {
+    throw new HttpFailure(400, 'INVALID_QUERY', problems.join('; '));
+  }
+  const { site, device, field, limit, every = null } = data;
+  return { query: { site, device, field, fromMs, toMs, limit }, every };
+}
+
+/** The newest points of the range, oldest first. */
+export async function readHistory(store: Store, { query, every }: HistoryRequest): Promise<History> {
+  if (every === null) return { points: (await store.history(query)).map(({ timeMs, value }) => ({ timeMs, value })) };
+  const points = await store.rollups(query, every);
+  return { points: points.map(({ timeMs, fields }) => ({ ...fields, timeMs })) };
+}
+
+/** `now`, `-15m` before now, milliseconds since the epoch, or RFC 3339. */
+function parseTime(parameter: string, value: unknown, nowMs: number, problems: string[]): number {
+  if (typeof value !== 'string') return Number.NaN;
+  if (value === 'now') return nowMs;
+  const ago = /^-(\d{1,9})([smhd])$/.exec(value);
+  if (ago !== null) return nowMs - Number(ago[1]) * unitMs[ago[2] as keyof typeof unitMs];
+  if (/^\d{1,15}$/.test(value)) return Number(value);
+  const timeMs = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value)
+    ? Date.parse(value)
+    : Number.NaN;
+  if (Number.isNaN(timeMs)) {
+    problems.push(`${parameter} is not a time: give milliseconds since the epoch, RFC 3339, now, or -15m, -1h, -7d`);
+  }
+  return timeMs;
+}

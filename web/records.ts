@@ -1,0 +1,106 @@
+/** What the page reads from the bus, parsed once: a record of a newer program or of a stranger is no reason to stop. */
+import { z } from 'zod';
+import type { BusRecord } from '../bus/port.ts';
+import type { Alert } from '../core/alert.ts';
+import type { PipelineStatus } from '../core/status.ts';
+
+const counter = z.number().min(0);
+const byReason = z.record(z.string(), counter);
+const text = z.string();
+const optionalText = text.nullable();
+
+const role = {
+  instance: text,
+  version: text,
+  startedAtMs: z.number(),
+  atMs: z.number(),
+  ready: z.boolean(),
+  problems: z.array(text),
+};
+
+const partition = z.object({
+  position: counter,
+  endOffset: counter,
+  clockMs: z.number(),
+  ledger: z.object({
+    firstOffset: counter,
+    nextOffset: counter,
+    ticks: counter,
+    redelivered: counter,
+    messages: counter,
+    decoded: counter,
+    ignored: byReason,
+    deadLettered: byReason,
+    readings: counter,
+    duplicates: counter,
+    rejected: byReason,
+    accepted: counter,
+    stored: counter,
+    refused: byReason,
+    windowed: counter,
+    late: counter,
+    notWindowed: byReason,
+  }),
+});
+
+const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
+  z.object({
+    role: z.literal('gateway'),
+    ...role,
+    clients: counter,
+    mqtt: z.object({ host: text, port: z.number() }).nullable(),
+    ledger: z.object({ received: counter, appended: counter, dropped: byReason, held: counter }),
+    throttled: counter,
+    ackMs: z.object({ p50: z.number(), p99: z.number() }).nullable(),
+  }),
+  z.object({
+    role: z.literal('processor'),
+    ...role,
+    partitions: z.record(text, partition),
+    pointsWritten: counter,
+    rollupsWritten: counter,
+    alertsRaised: counter,
+    devices: counter,
+  }),
+  z.object({ role: z.literal('web'), ...role }),
+]);
+
+const alert: z.ZodType<Alert> = z.object({
+  id: text,
+  fingerprint: text,
+  episodeId: text,
+  seq: z.number(),
+  rule: text,
+  ruleVersion: text,
+  severity: z.enum(['info', 'warning', 'critical']),
+  status: z.enum(['pending', 'firing', 'resolved']),
+  site: text,
+  device: text,
+  value: z.number(),
+  threshold: z.number(),
+  startsAt: text,
+  firedAt: optionalText,
+  endsAt: optionalText,
+  windowStart: optionalText,
+  windowEnd: optionalText,
+  reason: z.enum(['threshold', 'cleared', 'not_sustained', 'rule_removed', 'device_forgotten']),
+  labels: z.record(text, text),
+  summary: text,
+});
+
+const presence = z.object({ site: text, device: text, status: z.enum(['online', 'offline']) });
+export type DevicePresence = z.output<typeof presence>;
+
+/** `null`: not a record of the kind. */
+export const statusOf = (record: BusRecord) => parsed(pipelineStatus, record);
+export const alertOf = (record: BusRecord) => parsed(alert, record);
+export const presenceOf = (record: BusRecord) => parsed(presence, record);
+
+function parsed<T>(schema: z.ZodType<T>, { value }: BusRecord): T | null {
+  if (value === null) return null;
+  try {
+    return schema.safeParse(JSON.parse(value.toString())).data ?? null;
+  } catch {
+    return null;
+  }
+}
