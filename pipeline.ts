@@ -164,6 +164,7 @@ export class Pipeline {
     return new WebServer({
       host: config.host,
       port: config.httpPort,
+      instance: context.instance,
       version: context.version,
       clock,
       log: context.log.child({ part: 'web' }),
@@ -204,7 +205,7 @@ export class Pipeline {
 
   /** What the roles of this process say of themselves. */
   status(): PipelineStatus[] {
-    return [this.gateway, this.processor].flatMap((role) => (role === null ? [] : [role.status()]));
+    return [this.gateway?.status(), this.processor?.status(), this.web.status()].filter((status) => status != null);
   }
 
   #problems(): string[] {

@@ -19,6 +19,8 @@ export interface WebContext {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
+  /** Unique per run. */
+  readonly instance: string;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -59,12 +61,14 @@ export class WebServer {
   readonly #context: WebContext;
   readonly #readiness: ReadinessChecks;
   readonly #streams: EventStreams | null;
+  readonly #startedAtMs: number;
   #http: FastifyInstance | null = null;
   #starting: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(context: WebContext) {
     this.#context = context;
+    this.#startedAtMs = context.clock.nowMs();
     const { checks, problems, status, pipeline, version, clock, log } = context;
     const readiness = new ReadinessChecks(checks, problems, clock);
     this.#readiness = readiness;
@@ -84,6 +88,15 @@ export class WebServer {
       throw new Error('the HTTP server does not listen');
     }
     return { host: address.address, port: address.port };
+  }
+
+  /** Of the page and the API; `null` where there is neither. */
+  status(): PipelineStatus | null {
+    if (this.view === null) return null;
+    const { instance, version, clock } = this.#context;
+    const ready = this.view.isCaughtUp;
+    const problems = ready ? [] : ['web: has not read what is on the bus yet'];
+    return { role: 'web', instance, version, startedAtMs: this.#startedAtMs, atMs: clock.nowMs(), ready, problems };
   }
 
   /** Ends open event streams and idle connections at once. Idempotent. */
