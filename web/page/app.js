@@ -1,0 +1,80 @@
+/** The live page: the stream on one side, a panel per concern on the other. */
+import { AlertFeed } from './alerts.js';
+import { Banners } from './banners.js';
+import { ChartPanel } from './chart.js';
+import { hearServerTime } from './clock.js';
+import { DeviceList } from './devices.js';
+import { byId, setText } from './dom.js';
+import { duration } from './format.js';
+import { Hint } from './hint.js';
+import { LedgerPanel } from './ledger.js';
+import { Rates } from './rates.js';
+import { openStream } from './stream.js';
+import { Strip } from './strip.js';
+
+const banners = new Banners();
+const strip = new Strip();
+const ledger = new LedgerPanel();
+const alerts = new AlertFeed();
+const hint = new Hint();
+const devices = new DeviceList((series) => chart.choose(series));
+const chart = new ChartPanel({
+  fieldsOf: (device) => devices.find(device)?.fields ?? {},
+  onChange: (series) => devices.markCharted(series),
+});
+const rates = new Rates();
+
+/** What comes at a connection are states, not news: the first status to follow the first one ends them. */
+let statusesSinceOpened = 0;
+let devicesAreComplete = false;
+/** @type {import('../api.ts').Overview['roles']} */
+let roles = [];
+
+openStream({
+  opened() {
+    statusesSinceOpened = 0;
+    devicesAreComplete = false;
+    alerts.clear();
+    banners.connected();
+  },
+
+  lost() {
+    banners.lost();
+  },
+
+  status(overview) {
+    statusesSinceOpened++;
+    hearServerTime(overview.atMs);
+    rates.add(overview);
+    strip.show({ overview, rates, firing: alerts.firing });
+    ledger.show(overview.ledger);
+    banners.showProblems(overview.problems);
+    setText(byId('facts'), `${overview.version} · up ${duration(overview.uptimeMs)}`);
+    roles = overview.roles;
+    if (devicesAreComplete) hint.show(devices.size === 0, roles);
+  },
+
+  devices(changed) {
+    devices.update(changed, !devicesAreComplete);
+    devicesAreComplete = true;
+    hint.show(devices.size === 0, roles);
+    if (!chart.hasSeries) {
+      const first = devices.first();
+      if (first !== null) chart.choose(first);
+    }
+    chart.hear(changed);
+  },
+
+  alert(alert) {
+    const isNews = alerts.update(alert);
+    if (isNews && alert.status === 'firing' && statusesSinceOpened > 1) {
+      setText(byId('announcer'), `Alert, ${alert.severity}: ${alert.summary}`);
+    }
+  },
+});
+
+setInterval(() => {
+  devices.tick();
+  alerts.tick();
+  chart.tick();
+}, 1000);
