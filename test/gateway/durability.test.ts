@@ -165,6 +165,7 @@ describe('Other clients', () => {
     const client = await connect();
     client.send(subscribe(3, 'iot/#'));
     expect(await client.received(type.suback)).toEqual([3]);
+    expect(client.packets.at(-1)!.last, 'refused [MQTT-3.9.3]').toBe(0x80);
     client.send(publishPacket({ topic: '$SYS/x' }));
     await client.closed();
     expect(gateway.status().ledger.received).toBe(0);

@@ -8,6 +8,8 @@ export interface Packet {
   readonly type: number;
   /** Packet id of PUBACK, PUBREC, PUBCOMP, SUBACK; return code of CONNACK; else 0. */
   readonly id: number;
+  /** Last byte: the return code of a SUBACK with one topic. */
+  readonly last: number;
 }
 
 export const type = { connack: 2, puback: 4, pubrec: 5, pubcomp: 7, suback: 9, pingresp: 13 } as const;
@@ -84,7 +86,7 @@ export class RawClient {
       const length = this.#received[1]!;
       const packetType = this.#received[0]! >> 4;
       const id = packetType === type.connack ? this.#received[3]! : length >= 2 ? this.#received.readUInt16BE(2) : 0;
-      this.packets.push({ type: packetType, id });
+      this.packets.push({ type: packetType, id, last: this.#received[1 + length]! });
       this.#received = this.#received.subarray(2 + length);
     }
   }
