@@ -109,7 +109,8 @@ export function sum(decimals: number, ...signals: readonly Signal<number>[]): Si
     return (at) => {
       let total = 0;
       for (const sample of samples) total += sample(at);
-      return Math.round(total * scale) / scale;
+      // + 0: JSON knows no -0, and what is reported is to be what was sent.
+      return Math.round(total * scale) / scale + 0;
     };
   };
 }
