@@ -5,7 +5,7 @@ import type { Device } from './api.ts';
 import type { DevicePresence } from './records.ts';
 
 /** Devices known at most; above it, those not heard of for longest are left out. */
-export const maxDevices = 5000;
+export const maxDevices = 2000;
 /** As many as a gateway tells of. */
 const maxOnline = 100_000;
 

@@ -1,6 +1,7 @@
 /**
  * Asks the store for the newest values, no more often than it can bear. Most questions are about the last seconds; what
- * a device with a clock far behind sends is found by a wide one, which may take a twentieth of the time.
+ * a device with a clock far behind sends is found by a wide one, which may take a twentieth of the time. Either costs
+ * InfluxDB about 0.2 to 0.5 ms of processor a device.
  */
 import type { Clock } from '../core/clock.ts';
 import type { NewestReading, Store } from '../store/port.ts';
@@ -15,21 +16,21 @@ export const lookBackMs = 7 * 86_400_000;
 const wideShare = 20;
 
 export class NewestPoll {
-  readonly #store: Store;
+  readonly #store: Pick<Store, 'newest'>;
   readonly #clock: Clock;
   readonly #found: (readings: readonly NewestReading[]) => void;
   readonly #poll: OnDemand;
   #askedAtMs = 0;
   #wideAgainAtMs = 0;
 
-  constructor(store: Store, clock: Clock, found: (readings: readonly NewestReading[]) => void) {
+  constructor(store: Pick<Store, 'newest'>, clock: Clock, found: (readings: readonly NewestReading[]) => void) {
     this.#store = store;
     this.#clock = clock;
     this.#found = found;
     this.#poll = new OnDemand(clock, everyMs, () => this.#ask());
   }
 
-  /** Resolves when what is known is at most half a second old. */
+  /** Resolves when what is known is at most half a second old, or twice what the last question took. */
   run(): Promise<void> {
     return this.#poll.run();
   }
