@@ -21,7 +21,7 @@ const seed = Number(process.env.SLUICE_TEST_SEED ?? 1);
 describe.each(backendNames)('on %s', (name) => {
   test.skipIf(!isAvailable(name))(
     'five kills of the gateway and five of the processor lose nothing, double nothing and bend no rollup',
-    { timeout: 300_000 },
+    { timeout: 420_000 },
     async ({ onTestFinished }) => {
       const backend = await openBackend(name);
       const mqttPort = await freePort();
