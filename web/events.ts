@@ -30,6 +30,7 @@ export class EventStreams {
   #stopTicking: (() => void) | null = null;
   #refreshing: Promise<void> | null = null;
   #isClosed = false;
+  #tooSlow = 0;
 
   constructor(view: LiveView, clock: Clock, log: Logger) {
     this.#view = view;
@@ -41,6 +42,11 @@ export class EventStreams {
   /** Clients connected. */
   get size(): number {
     return this.#clients.size;
+  }
+
+  /** Clients that were closed because they did not read. */
+  get tooSlow(): number {
+    return this.#tooSlow;
   }
 
   /** Throws a 503 when there is no room for one more. */
@@ -58,6 +64,8 @@ export class EventStreams {
         eventOf('devices', { devices: this.#view.devices.all() }) +
         alerts.map((alert) => eventOf('alert', alert)).join(''),
     );
+    // What changed while nobody listened is in what the first client was just sent.
+    if (this.#clients.size === 0) this.#view.devices.takeChanged();
     this.#clients.add(response);
     response.on('close', () => this.#leave(response));
     response.on('error', () => this.#leave(response));
@@ -95,6 +103,7 @@ export class EventStreams {
       if (client.writableLength <= maxWaitingBytes) client.write(bytes);
       else {
         this.#log.info({ waitingBytes: client.writableLength }, 'an event stream was too slow and was closed');
+        this.#tooSlow++;
         client.destroy();
       }
     }

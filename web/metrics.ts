@@ -102,19 +102,39 @@ const metrics: readonly Metric[] = [
   processor('devices', 'gauge', 'Devices with state in this process.', (s) => s.devices),
 ];
 
-/** The names of our own metrics, for the test that holds the documentation against them. */
-export const metricNames: readonly string[] = ['sluice_build_info', ...metrics.map(({ name }) => name)];
+const buildInfo = { name: 'sluice_build_info', help: 'Always 1; says the version.', labelNames: ['version'] };
+const openStreams = { name: 'sluice_web_event_streams', help: 'Clients of /api/events connected.' };
+const slowStreams = { name: 'sluice_web_event_streams_too_slow_total', help: 'Clients closed for not reading.' };
 
-/** A registry of its own: ours, and what is known of the process and its event loop. */
-export function makeRegistry(version: string, status: () => readonly PipelineStatus[]): Registry {
+/** The names of our own metrics, for the test that holds the documentation against them. */
+export const metricNames: readonly string[] = [...metrics, buildInfo, openStreams, slowStreams].map(({ name }) => name);
+
+/** How many listen to the events of this process. */
+export interface StreamCounts {
+  readonly size: number;
+  readonly tooSlow: number;
+}
+
+/** A registry of its own: ours, and what is known of the process and its event loop. `streams`: where there is a page. */
+export function makeRegistry(
+  version: string,
+  status: () => readonly PipelineStatus[],
+  streams: StreamCounts | null,
+): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  new Gauge({
-    name: 'sluice_build_info',
-    help: 'Always 1; says the version.',
-    labelNames: ['version'],
-    registers: [registry],
-  }).set({ version }, 1);
+  new Gauge({ ...buildInfo, registers: [registry] }).set({ version }, 1);
+  if (streams !== null) {
+    const open: Gauge = new Gauge({ ...openStreams, registers: [registry], collect: () => open.set(streams.size) });
+    const slow: Counter = new Counter({
+      ...slowStreams,
+      registers: [registry],
+      collect: () => {
+        slow.reset();
+        slow.inc(streams.tooSlow);
+      },
+    });
+  }
   const roles = new Set(status().map(({ role }) => role));
   for (const { role, name, help, type, labels, samples } of metrics) {
     if (role !== null && !roles.has(role)) continue;

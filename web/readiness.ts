@@ -1,6 +1,7 @@
 /** Whether this process can do its work: each dependency is asked now, within a bounded time. */
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
+import { within } from './within.ts';
 
 const answerWithinMs = 2000;
 /** Answers younger than this are given again, so that many who ask cost no more than one. */
@@ -60,17 +61,12 @@ export class ReadinessChecks {
   async #askOne(name: string): Promise<Check> {
     const fromMs = this.#clock.nowMs();
     const tookMs = () => this.#clock.nowMs() - fromMs;
-    const answered = new AbortController();
-    const timeout = this.#clock.sleep(answerWithinMs, answered.signal).then(() => {
-      if (!answered.signal.aborted) throw new Error(`no answer within ${answerWithinMs} ms`);
-    });
     try {
-      await Promise.race([this.#question(name), timeout]);
+      const tooLate = new Error(`no answer within ${answerWithinMs} ms`);
+      await within(this.#clock, answerWithinMs, this.#question(name), tooLate);
       return { ok: true, tookMs: tookMs(), error: null };
     } catch (error) {
       return { ok: false, tookMs: tookMs(), error: messageOf(error) };
-    } finally {
-      answered.abort();
     }
   }
 

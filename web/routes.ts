@@ -1,7 +1,7 @@
 /** The routes of the API (`web/api.ts` says what they answer). */
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../core/clock.ts';
-import { messageOf, SluiceError } from '../core/errors.ts';
+import { StoreUnavailableError } from '../core/errors.ts';
 import type { Store } from '../store/port.ts';
 import type { Alerts, Device, History, Overview } from './api.ts';
 import type { EventStreams } from './events.ts';
@@ -27,15 +27,8 @@ export function serveApi(http: FastifyInstance, { view, streams, store, clock }:
     if (!view.isCaughtUp) throw new HttpFailure(503, 'STARTING', 'this process is still starting, see /readyz', 1);
   });
 
-  /** Whatever keeps the store from answering is an outage to the caller. */
-  async function ofStore<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await within(clock, storeWithinMs, 'the store', work);
-    } catch (error) {
-      if (error instanceof SluiceError) throw error;
-      throw new SluiceError('STORE_UNAVAILABLE', messageOf(error), { cause: error });
-    }
-  }
+  const ofStore = <T>(work: Promise<T>, withinMs = storeWithinMs): Promise<T> =>
+    within(clock, withinMs, work, new StoreUnavailableError(`the store did not answer within ${withinMs} ms`));
 
   http.get('/api/status', async (): Promise<Overview> => {
     await view.refreshStatus();
@@ -52,7 +45,7 @@ export function serveApi(http: FastifyInstance, { view, streams, store, clock }:
   http.get('/api/alerts', async (): Promise<Alerts> => ({ alerts: view.alerts.current() }));
   http.get('/api/events', { exposeHeadRoute: false }, async (_request, reply) => {
     streams.checkRoom();
-    const firstValues = within(clock, firstValuesWithinMs, 'the store', view.refreshDevices());
+    const firstValues = ofStore(view.refreshDevices(), firstValuesWithinMs);
     await Promise.all([view.refreshStatus(), firstValues.catch(() => {})]);
     streams.checkRoom();
     reply.hijack();

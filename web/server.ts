@@ -139,7 +139,7 @@ export class WebServer {
   }
 
   #serveHealth(http: FastifyInstance): void {
-    const registry = makeRegistry(this.#context.version, this.#context.status);
+    const registry = makeRegistry(this.#context.version, this.#context.status, this.#streams);
     http.get('/healthz', async () => ({ ok: true }));
     http.get('/readyz', async (_request, reply) => {
       const readiness = await this.#readiness.ask();

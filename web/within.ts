@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.ts';
 
-/** What `work` gives, or a rejection that says `what` took longer than `withinMs`. The work itself goes on. */
-export async function within<T>(clock: Clock, withinMs: number, what: string, work: Promise<T>): Promise<T> {
+/** What `work` gives, or the rejection `tooLate` after `withinMs`. The work itself goes on. */
+export async function within<T>(clock: Clock, withinMs: number, work: Promise<T>, tooLate: Error): Promise<T> {
   const done = new AbortController();
   const timeout = clock.sleep(withinMs, done.signal).then(() => {
-    throw new Error(`${what}: no answer within ${withinMs} ms`);
+    throw tooLate;
   });
   timeout.catch(() => {});
   try {
