@@ -53,7 +53,7 @@ export const quickstart: Profile = ({ index, device }, seed) => {
       1,
       daily({ mean: 62, amplitude: 4, peakHour: 15 }),
       randomWalk({ start: 0, perSecond: 0.25, min: -8, max: 8 }),
-      spike({ height: 14, ...door }),
+      spike({ height: 18, ...door }),
     ),
     battery: sum(1, decay(battery), noise(0.03)),
     compressor: step({ levels: [true, false], holdMs: 40_000 }),
