@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Admin, type Consumer, Kafka, type KafkaConfig, logLevel } from 'kafkajs';
 import type { Clock } from '../core/clock.ts';
-import { messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
+import { isSluiceError, messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { partitionOf } from '../core/partition.ts';
 import type { TopicSpec } from '../core/topics.ts';
@@ -38,6 +38,8 @@ export interface KafkaBusOptions {
 const retry = { initialRetryTime: 100, maxRetryTime: 2000, multiplier: 2, factor: 0.2, retries: 6 };
 const defaultRequestTimeoutMs = 30_000;
 const readerSessionMs = 30_000;
+const topicGraceMs = 2_000;
+const servedWithinMs = 30_000;
 
 export class KafkaBus implements Bus {
   readonly kind = 'kafka';
@@ -94,7 +96,10 @@ export class KafkaBus implements Bus {
         configEntries: configEntries(spec, replicationFactor),
       }));
       await this.#asking('topics cannot be created', () => this.#admin.createTopics({ topics, waitForLeaders: true }));
-      for (const { name } of missing) this.#partitionCounts.delete(name);
+      for (const { name } of missing) {
+        this.#partitionCounts.delete(name);
+        await this.#untilServed(name);
+      }
     }
     for (const { name, partitions } of specs) {
       const found = await this.partitionCount(name);
@@ -123,24 +128,24 @@ export class KafkaBus implements Bus {
     if (this.#closed !== null) throw busClosed();
     const partitions = await this.partitionCount(topic);
     const shares = this.#lanes.map((): { messages: OutgoingMessage[]; bytes: number } => ({ messages: [], bytes: 0 }));
-    const indexes = new Map<OutgoingMessage, number>();
-    for (const [index, record] of records.entries()) {
-      const message = outgoing(record, record.partition ?? partitionOf(record.key, partitions));
+    const messages = records.map((each) => outgoing(each, each.partition ?? partitionOf(each.key, partitions)));
+    for (const message of messages) {
       const share = shares[message.partition % this.lanes]!;
       share.messages.push(message);
       share.bytes += sizeOf(message);
-      indexes.set(message, index);
     }
     // Also when one lane gives up, the caller learns it only when nothing of its append is under way any more.
     const results = await Promise.allSettled(
-      shares.map(({ messages, bytes }, lane) =>
-        messages.length === 0 ? [] : this.#lanes[lane]!.append(topic, messages, bytes),
+      shares.map((share, lane) =>
+        share.messages.length === 0 ? [] : this.#lanes[lane]!.append(topic, share.messages, share.bytes),
       ),
     );
     const refused: { index: number; message: string }[] = [];
     for (const result of results) {
       if (result.status === 'rejected') throw result.reason;
-      for (const { message, reason } of result.value) refused.push({ index: indexes.get(message)!, message: reason });
+      for (const { message, reason } of result.value) {
+        refused.push({ index: messages.indexOf(message), message: reason });
+      }
     }
     if (refused.length > 0) throw new RecordsRefusedError(topic, refused);
   }
@@ -148,7 +153,7 @@ export class KafkaBus implements Bus {
   async consume(topic: string, group: string, handler: BatchHandler, options: ConsumeOptions): Promise<Consumption> {
     await this.partitionCount(topic);
     const { clock, log } = this.#options;
-    const consumer = this.#consumer(group, options.sessionTimeoutMs);
+    const consumer = this.#consumer(topic, group, options.sessionTimeoutMs);
     const consumption = new KafkaConsumption({
       topic,
       group,
@@ -168,11 +173,16 @@ export class KafkaBus implements Bus {
     await this.partitionCount(topic);
     let reader = this.#readers.get(topic);
     if (reader === undefined) {
-      reader = new TopicReader(topic, this.#readerConsumer(), this.#admin);
+      reader = new TopicReader(topic, this.#readerConsumer(topic), this.#admin);
       this.#readers.set(topic, reader);
     }
-    const read = reader;
-    return this.#asking('reading failed', () => read.read(partition, fromOffset, maxRecords));
+    try {
+      return await reader.read(partition, fromOffset, maxRecords);
+    } catch (error) {
+      if (this.#readers.get(topic) === reader) this.#readers.delete(topic);
+      void reader.close().catch(() => {});
+      throw error instanceof SluiceError ? error : unavailable('reading failed', error);
+    }
   }
 
   async follow(
@@ -181,7 +191,7 @@ export class KafkaBus implements Bus {
     onRecords: (records: readonly BusRecord[]) => void,
   ): Promise<Following> {
     await this.partitionCount(topic);
-    const follower = new TopicFollower(topic, this.#readerConsumer(), onRecords);
+    const follower = new TopicFollower(topic, this.#readerConsumer(topic), onRecords);
     this.#followers.add(follower);
     await this.#asking('following failed', () => follower.start(from, this.#admin));
     return {
@@ -240,7 +250,7 @@ export class KafkaBus implements Bus {
     await this.#admin.disconnect();
   }
 
-  #consumer(groupId: string, sessionTimeoutMs: number): Consumer {
+  #consumer(topic: string, groupId: string, sessionTimeoutMs: number): Consumer {
     return this.#kafka.consumer({
       groupId,
       sessionTimeout: sessionTimeoutMs,
@@ -249,14 +259,25 @@ export class KafkaBus implements Bus {
       maxWaitTimeInMs: 100,
       minBytes: 1,
       allowAutoTopicCreation: false,
-      retry: { ...retry, restartOnFailure: async () => true },
+      retry: { ...retry, restartOnFailure: (error) => this.#mayComeBack(topic, error) },
     });
   }
 
-  #readerConsumer(): Consumer {
+  /** The client begins again after an error, unless the topic is gone: that ends the consumption. */
+  async #mayComeBack(topic: string, error: Error): Promise<boolean> {
+    if (!isTopicMissing(error)) return true;
+    // Not every broker knows at once of a topic that was just made.
+    await this.#options.clock.sleep(topicGraceMs);
+    return this.#fetchPartitionCount(topic).then(
+      () => true,
+      (reason: unknown) => !isSluiceError(reason, 'BUS_TOPIC_MISSING'),
+    );
+  }
+
+  #readerConsumer(topic: string): Consumer {
     const group = `sluice-reader-${randomUUID()}`;
     this.#readerGroups.push(group);
-    return this.#consumer(group, readerSessionMs);
+    return this.#consumer(topic, group, readerSessionMs);
   }
 
   async #fetchPartitionCount(topic: string): Promise<number> {
@@ -265,6 +286,21 @@ export class KafkaBus implements Bus {
       return topics[0]!.partitions.length;
     } catch (error) {
       throw isTopicMissing(error) ? topicMissing(topic) : unavailable(`the metadata of ${topic} cannot be read`, error);
+    }
+  }
+
+  /** A broker can know that it leads a partition before it serves it. */
+  async #untilServed(topic: string): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.nowMs() + servedWithinMs;
+    for (;;) {
+      try {
+        await this.#admin.fetchTopicOffsets(topic);
+        return;
+      } catch (error) {
+        if (clock.nowMs() >= untilMs) throw unavailable(`${topic} was created but is not served`, error);
+      }
+      await clock.sleep(50);
     }
   }
 

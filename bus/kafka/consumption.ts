@@ -7,7 +7,14 @@ import type { Clock } from '../../core/clock.ts';
 import { isSluiceError, messageOf, SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Batch, BatchHandler, BusRecord, Committed, ConsumeOptions, Consumption } from '../port.ts';
-import { assignmentLost, isMembershipLost, isRebalancing, unavailable } from './errors.ts';
+import {
+  assignmentLost,
+  isMembershipLost,
+  isRebalancing,
+  isTopicMissing,
+  topicMissing,
+  unavailable,
+} from './errors.ts';
 import { recordOf } from './records.ts';
 
 export interface ConsumptionContext {
@@ -99,7 +106,8 @@ export class KafkaConsumption implements Consumption {
     });
     consumer.on('consumer.crash', ({ payload }) => {
       log.warn({ error: payload.error.message, restart: payload.restart }, 'the Kafka consumer ended');
-      if (!payload.restart && !this.#isEnding) this.#fail(payload.error);
+      if (payload.restart || this.#isEnding) return;
+      this.#fail(isTopicMissing(payload.error) ? topicMissing(topic) : payload.error);
     });
   }
 

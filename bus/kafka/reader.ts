@@ -4,6 +4,7 @@
  */
 import type { Admin, Consumer, EachBatchPayload } from 'kafkajs';
 import type { BusRecord } from '../port.ts';
+import { busClosed } from './errors.ts';
 import { recordOf } from './records.ts';
 
 interface Request {
@@ -11,9 +12,13 @@ interface Request {
   readonly untilOffset: number;
   readonly maxRecords: number;
   readonly records: BusRecord[];
+  /** Offset to go on from. */
+  next: number;
   readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
 }
 
+/** After a rejection it is of no more use: close it, and make another. */
 export class TopicReader {
   readonly #topic: string;
   readonly #consumer: Consumer;
@@ -22,6 +27,7 @@ export class TopicReader {
   /** Reads of one topic take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   #request: Request | null = null;
+  #isClosed = false;
 
   constructor(topic: string, consumer: Consumer, admin: Admin) {
     this.#topic = topic;
@@ -40,25 +46,39 @@ export class TopicReader {
   }
 
   async close(): Promise<void> {
-    this.#request?.resolve();
+    this.#isClosed = true;
+    this.#request?.reject(busClosed());
     await this.#started?.catch(() => {});
     await this.#consumer.disconnect();
   }
 
   async #read(partition: number, fromOffset: number, maxRecords: number) {
+    if (this.#isClosed) throw busClosed();
     const { low, high } = await this.#range(partition);
     const from = Math.max(fromOffset, low);
     if (maxRecords === 0 || from >= high) return { records: [], endOffset: high };
     this.#started ??= this.#start();
     await this.#started;
+    if (this.#isClosed) throw busClosed();
     const records: BusRecord[] = [];
-    await new Promise<void>((resolve) => {
-      this.#request = { partition, untilOffset: high, maxRecords, records, resolve };
-      this.#consumer.seek({ topic: this.#topic, partition, offset: String(from) });
-      this.#consumer.resume([{ topic: this.#topic, partitions: [partition] }]);
-    });
-    this.#request = null;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#request = { partition, untilOffset: high, maxRecords, records, next: from, resolve, reject };
+        this.#ask(this.#request);
+      });
+    } finally {
+      this.#request = null;
+    }
     return { records, endOffset: high };
+  }
+
+  #ask({ partition, next }: Request): void {
+    try {
+      this.#consumer.seek({ topic: this.#topic, partition, offset: String(next) });
+      this.#consumer.resume([{ topic: this.#topic, partitions: [partition] }]);
+    } catch {
+      // The client has just lost its membership and knows no partitions: asked again at the next join.
+    }
   }
 
   async #range(partition: number): Promise<{ low: number; high: number }> {
@@ -73,6 +93,11 @@ export class TopicReader {
       const partitions = payload.memberAssignment[this.#topic] ?? [];
       const paused = partitions.filter((partition) => partition !== this.#request?.partition);
       this.#consumer.pause([{ topic: this.#topic, partitions: paused }]);
+      // A join rewinds every partition.
+      if (this.#request !== null) this.#ask(this.#request);
+    });
+    this.#consumer.on('consumer.crash', ({ payload }) => {
+      if (!payload.restart) this.#request?.reject(payload.error);
     });
     await this.#consumer.connect();
     await this.#consumer.subscribe({ topics: [this.#topic], fromBeginning: true });
@@ -90,6 +115,7 @@ export class TopicReader {
       if (request.records.length >= request.maxRecords) break;
       request.records.push(recordOf(message, batch.partition));
       resolveOffset(message.offset);
+      request.next = Number(message.offset) + 1;
     }
     const lastOffset = Number(batch.lastOffset());
     if (request.records.length < request.maxRecords && lastOffset + 1 < request.untilOffset) return;

@@ -25,6 +25,8 @@ export interface KafkaServer {
 
 /** One that a test may stop, kill and start again: same address, same data. */
 export interface OwnKafkaServer extends KafkaServer {
+  /** Its files; with `secured` the certificate is `certificate.pem` in it. */
+  readonly folder: string;
   /** Ends the process with SIGKILL and leaves its data. */
   kill(): Promise<void>;
   /** Starts it again after `kill`. */
@@ -40,35 +42,44 @@ export async function startKafka(): Promise<KafkaServer | { skip: string }> {
   return { brokers, pid: null, close: async () => {} };
 }
 
-/**
- * Never the server named by KAFKA_BROKERS: a test may do to this one what it likes. With `advertisedPort` clients are
- * sent to that port of this machine instead of the broker's own: a proxy between them and it.
- */
-export async function startOwnKafka({
-  advertisedPort,
-}: {
-  advertisedPort?: number;
-} = {}): Promise<OwnKafkaServer | { skip: string }> {
+export interface OwnKafkaOptions {
+  /** Where clients are sent instead of the broker's own port: to a proxy on this machine, between them and it. */
+  readonly advertisedPort?: number;
+  /** Opens a second listener that wants TLS and a password. */
+  readonly secured?: { readonly port: number; readonly user: string; readonly password: string };
+}
+
+/** Never the server named by KAFKA_BROKERS: a test may do to this one what it likes. */
+export async function startOwnKafka(options: OwnKafkaOptions = {}): Promise<OwnKafkaServer | { skip: string }> {
   const jars = await findJars();
   if (jars === null) return { skip: howToGetIt };
+  const { advertisedPort, secured } = options;
   const folder = await mkdtemp(join(tmpdir(), 'sluice-kafka-'));
   const [port, controllerPort] = [await freePort(), await freePort()];
   const properties = join(folder, 'server.properties');
-  await writeFile(properties, settings(folder, port, controllerPort, advertisedPort ?? port));
-  const format = [
-    'format',
-    '-t',
-    randomUUID().replaceAll('-', '').slice(0, 22),
-    '-c',
+  const values = settings(folder, port, controllerPort, advertisedPort ?? port);
+  if (secured !== undefined) await secure(values, folder, secured);
+  await writeFile(
     properties,
-    '--ignore-formatted',
-  ];
+    Object.entries(values)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(''),
+  );
+  const id = randomUUID().replaceAll('-', '').slice(0, 22);
+  const format = ['format', '-t', id, '-c', properties, '--ignore-formatted'];
+  if (secured !== undefined) {
+    const { user, password } = secured;
+    for (const mechanism of ['SCRAM-SHA-256', 'SCRAM-SHA-512']) {
+      format.push('--add-scram', `${mechanism}=[name=${user},password=${password}]`);
+    }
+  }
   await exec('java', ['-cp', `${jars}/*`, 'kafka.tools.StorageTool', ...format]);
 
   const brokers = `127.0.0.1:${port}`;
   let child = await launch(jars, properties, folder, brokers);
   return {
     brokers,
+    folder,
     get pid() {
       return child.pid ?? null;
     },
@@ -83,8 +94,10 @@ export async function startOwnKafka({
   };
 }
 
-function settings(folder: string, port: number, controllerPort: number, advertisedPort: number): string {
-  const values = {
+type Settings = Record<string, string | number | boolean>;
+
+function settings(folder: string, port: number, controllerPort: number, advertisedPort: number): Settings {
+  return {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
@@ -103,9 +116,31 @@ function settings(folder: string, port: number, controllerPort: number, advertis
     'auto.create.topics.enable': false,
     'log.cleaner.dedupe.buffer.size': 8 * 1024 * 1024,
   };
-  return Object.entries(values)
-    .map(([name, value]) => `${name}=${value}\n`)
-    .join('');
+}
+
+async function secure(
+  values: Settings,
+  folder: string,
+  { port, user, password }: NonNullable<OwnKafkaOptions['secured']>,
+) {
+  const store = ['-alias', 'kafka', '-keystore', join(folder, 'keys.p12'), '-storepass', 'only-for-tests'];
+  const names = ['-dname', 'CN=127.0.0.1', '-ext', 'SAN=IP:127.0.0.1'];
+  await exec('keytool', ['-genkeypair', '-keyalg', 'EC', '-storetype', 'PKCS12', ...store, ...names]);
+  await exec('keytool', ['-exportcert', '-rfc', '-file', join(folder, 'certificate.pem'), ...store]);
+  values.listeners += `,SECURED://127.0.0.1:${port}`;
+  values['advertised.listeners'] += `,SECURED://127.0.0.1:${port}`;
+  values['listener.security.protocol.map'] += ',SECURED:SASL_SSL';
+  Object.assign(values, {
+    'inter.broker.listener.name': 'PLAINTEXT',
+    'ssl.keystore.location': join(folder, 'keys.p12'),
+    'ssl.keystore.password': 'only-for-tests',
+    'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512',
+    'listener.name.secured.plain.sasl.jaas.config': `org.apache.kafka.common.security.plain.PlainLoginModule required user_${user}="${password}";`,
+    'listener.name.secured.scram-sha-256.sasl.jaas.config':
+      'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+    'listener.name.secured.scram-sha-512.sasl.jaas.config':
+      'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+  });
 }
 
 async function launch(jars: string, properties: string, folder: string, brokers: string): Promise<ChildProcess> {
