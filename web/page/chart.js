@@ -22,8 +22,6 @@ const ranges = {
 /** @type {Record<Resolution, string>} */
 const resolutions = { raw: 'Raw', '1m': '1 min' };
 
-const TAIL_EVERY_MS = 1000;
-
 export class ChartPanel {
   #title = byId('chart-title');
   #fieldLabel = byId('chart-field-label');
@@ -48,7 +46,7 @@ export class ChartPanel {
   #request = new AbortController();
   /** Whether the whole range is there; before, there is no end to keep up to date. */
   #loaded = false;
-  #tailAtMs = 0;
+  #isFetchingTail = false;
 
   /**
    * @param {{ fieldsOf: (device: Series) => Device['fields'], onChange: (series: Series) => void }} page
@@ -94,7 +92,7 @@ export class ChartPanel {
     const ours = devices.find(({ site, device }) => site === series.site && device === series.device);
     if (ours === undefined) return;
     this.#showFields(ours.fields);
-    if (this.#loaded && nowMs() - this.#tailAtMs >= TAIL_EVERY_MS) void this.#fetchTail(series);
+    if (this.#loaded && !this.#isFetchingTail) void this.#fetchTail(series);
   }
 
   /** Time goes on while nothing comes. */
@@ -129,12 +127,13 @@ export class ChartPanel {
 
   /** @param {Series} series */
   async #fetchTail(series) {
-    this.#tailAtMs = nowMs();
+    this.#isFetchingTail = true;
     const { startMs, endMs } = this.#window();
     const fromMs = tailFromMs(this.#points, this.#resolution, startMs);
     await this.#fetch(series, fromMs, endMs, (tail) => {
       this.#points = mergeTail(this.#points, tail, { startMs, fromMs });
     });
+    this.#isFetchingTail = false;
   }
 
   /**

@@ -12,7 +12,7 @@ export class DeviceRow {
   #state = element('span', 'dot');
   #stateText = element('span', 'unseen');
   #seen = element('time');
-  #values = element('td', 'values');
+  #values = element('div', 'values');
   #more = element('span', 'quiet');
   /** @type {Map<string, { holder: HTMLElement, number: HTMLElement }>} */
   #fields = new Map();
@@ -29,7 +29,7 @@ export class DeviceRow {
       name,
       siteCell,
       element('td', 'seen', this.#seen),
-      this.#values,
+      element('td', 'newest', this.#values),
     );
     this.row.dataset.site = site;
     this.row.dataset.device = device;

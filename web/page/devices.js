@@ -14,6 +14,8 @@ import { integer } from './format.js';
  */
 
 const SHOWN_DEVICES = 200;
+/** What moves visibly in most fleets. */
+const PREFERRED_FIELD = 'temperature';
 const names = new Intl.Collator(undefined, { numeric: true });
 
 /** @type {Record<string, (a: Device, b: Device) => number>} */
@@ -23,8 +25,8 @@ const orders = {
   age: (a, b) => (b.lastSeenMs ?? 0) - (a.lastSeenMs ?? 0) || names.compare(a.device, b.device),
 };
 
-/** One text per device; a space is in neither part of an MQTT topic level's usual names, and a clash would only merge rows. */
-const keyOf = (/** @type {{ site: string, device: string }} */ { site, device }) => `${site}/${device}`;
+/** @param {{ site: string, device: string }} device */
+const keyOf = ({ site, device }) => JSON.stringify([site, device]);
 
 export class DeviceList {
   #rows = byId('devices');
@@ -66,12 +68,11 @@ export class DeviceList {
     return this.#devices.get(keyOf(device)) ?? null;
   }
 
-  /** The first number in the list, for a chart before anybody has chosen one. @returns {Series | null} */
+  /** For a chart before anybody has chosen one: the first number in the list. @returns {Series | null} */
   first() {
     for (const { site, device, fields } of this.#inOrder()) {
-      const field = Object.keys(fields)
-        .sort()
-        .find((name) => typeof fields[name] === 'number');
+      const numbers = Object.keys(fields).filter((name) => typeof fields[name] === 'number');
+      const field = numbers.includes(PREFERRED_FIELD) ? PREFERRED_FIELD : numbers.sort()[0];
       if (field !== undefined) return { site, device, field };
     }
     return null;

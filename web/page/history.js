@@ -21,8 +21,9 @@ export const MAX_POINTS = 10_000;
  * @returns {Promise<Point[]>} oldest first
  */
 export async function fetchPoints(series, resolution, { fromMs, toMs, signal }) {
-  const [from, to, limit] = [Math.floor(fromMs), Math.ceil(toMs), MAX_POINTS].map(String);
-  const query = new URLSearchParams({ ...series, from, to, limit });
+  const query = new URLSearchParams({ ...series, limit: String(MAX_POINTS) });
+  query.set('from', String(Math.floor(fromMs)));
+  query.set('to', String(Math.ceil(toMs)));
   if (resolution !== 'raw') query.set('every', resolution);
   const response = await fetch(`/api/history?${query}`, { signal });
   const answer = await response.json();
@@ -83,11 +84,15 @@ export function toColumns(points) {
   ];
 }
 
-/** Six usual steps, and not under 10 s: a device that skips a few readings has not been silent. @param {readonly Point[]} points */
+/**
+ * Four steps as nine of ten are at most, and not under 10 s: a device that sends in bursts or skips a few readings has not
+ * been silent.
+ * @param {readonly Point[]} points
+ */
 function longestStepMs(points) {
   const steps = points.slice(1).map(({ timeMs }, index) => timeMs - (points[index]?.timeMs ?? timeMs));
   steps.sort((a, b) => a - b);
-  return Math.max(10_000, 6 * (steps[Math.floor(steps.length / 2)] ?? 0));
+  return Math.max(10_000, 4 * (steps[Math.floor(0.9 * steps.length)] ?? 0));
 }
 
 /** @param {unknown} value @param {number} otherwise */

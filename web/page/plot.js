@@ -70,7 +70,7 @@ export class Plot {
       ms: 1,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
-      padding: [12, 16, 0, 0],
+      padding: [12, 32, 0, 0],
       scales: { x: { time: true, range: () => [this.#range.startMs, this.#range.endMs] } },
       axes: [
         {

@@ -107,10 +107,7 @@ const stages = [
     name: 'Alerts',
     figure: ({ firing }) => compact(firing),
     unit: 'firing',
-    details: ({ overview, rates }) => [
-      `${compact(overview.totals.alerts)} raised in all`,
-      `${rate(rates.perSecond('alerts'))} raised/s`,
-    ],
+    details: ({ overview }) => [`${compact(overview.totals.alerts)} raised in all`],
   },
 ];
 
