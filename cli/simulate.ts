@@ -144,12 +144,10 @@ export function readSimulateFlags(
   readText: (path: string) => string,
 ): SimulatorOptions {
   const problems: string[] = [];
-  const parsed = schema.safeParse(flags);
+  const username = flags.username ?? fromEnvironment('SLUICE_MQTT_USERNAME', env, readText, problems);
+  const password = flags.password ?? fromEnvironment('SLUICE_MQTT_PASSWORD', env, readText, problems);
+  const parsed = schema.safeParse({ ...flags, username, password });
   for (const issue of parsed.error?.issues ?? []) problems.push(`${flagName(String(issue.path[0]))}: ${issue.message}`);
-  const username =
-    (flags.username as string | undefined) ?? fromEnvironment('SLUICE_MQTT_USERNAME', env, readText, problems);
-  const password =
-    (flags.password as string | undefined) ?? fromEnvironment('SLUICE_MQTT_PASSWORD', env, readText, problems);
   if ((username === undefined) !== (password === undefined)) {
     problems.push('user and password (SLUICE_MQTT_USERNAME, SLUICE_MQTT_PASSWORD) need each other');
   }
@@ -165,11 +163,14 @@ export function readSimulateFlags(
     throw new SluiceError('CONFIG_INVALID', `wrong usage, ${problems.length} error(s):\n  ${problems.join('\n  ')}`);
   }
   return {
+    ...defaults,
     broker: values.broker,
-    credentials: username === undefined || password === undefined ? null : { username, password },
+    credentials:
+      values.username === undefined || values.password === undefined
+        ? null
+        : { username: values.username, password: values.password },
     devices: values.devices,
     sites: values.sites,
-    profile: defaults.profile,
     topic: values.topic,
     clientId: values.clientId,
     qos: values.qos,
@@ -178,9 +179,6 @@ export function readSimulateFlags(
     seed: values.seed,
     connectRate: values.connrate,
     keepaliveSeconds: values.keepalive,
-    connectTimeoutMs: defaults.connectTimeoutMs,
-    reconnectMs: defaults.reconnectMs,
-    maxReconnectMs: defaults.maxReconnectMs,
     maxInFlight: values.inflight,
     maxHeld: values.buffer,
     limit: values.limit ?? null,
@@ -210,6 +208,6 @@ function flagName(key: string): string {
 }
 
 function hasNoUser(text: string): boolean {
-  const { username, password } = new URL(text);
-  return username === '' && password === '';
+  const url = URL.parse(text);
+  return url === null || (url.username === '' && url.password === '');
 }

@@ -186,6 +186,7 @@ describe('its flags', () => {
     expect(message).toContain('need each other');
     expect(message).toContain('--rate and --interval: give one of them');
     expect(message).not.toContain('secret');
+    expect(() => read({ broker: 'nonsense' })).toThrow('--broker: expected mqtt://host:port');
     expect(() => read({ devices: '2', rate: '2001' })).toThrow('more than 1000 messages per second and device');
   });
 });
