@@ -109,13 +109,14 @@ export class Pipeline {
     }
     for (const part of this.#parts) {
       this.#startingPart = part.name;
+      // Also one that could not start has things to let go of.
+      this.#started.push(part);
       try {
         await part.start();
       } catch (error) {
         await this.close();
         throw error;
       }
-      this.#started.push(part);
     }
     this.#startingPart = null;
   }
@@ -180,8 +181,8 @@ export class Pipeline {
     const { view } = web;
     const parts: (Part | null)[] = [
       { name: 'web', start: () => web.start(), close: () => web.close() },
-      { name: 'bus', start: () => bus.start(), close: () => bus.close() },
-      store && { name: 'store', start: () => store.start(), close: () => store.close() },
+      { name: `bus (${bus.kind})`, start: () => bus.start(), close: () => bus.close() },
+      store && { name: `store (${store.kind})`, start: () => store.start(), close: () => store.close() },
       { name: 'embedded set-up', start: () => this.#setUpEmbedded(), close: async () => {} },
       processor && { name: 'processor', start: () => processor.start(), close: (ms) => processor.close(ms) },
       // Between the two: the last words are said when the gateway has drained and the processor still has its partitions.
@@ -210,7 +211,7 @@ export class Pipeline {
 
   #problems(): string[] {
     if (this.#closing !== null) return ['closing'];
-    const starting = this.#startingPart === null ? [] : [`starting: ${this.#startingPart}`];
+    const starting = this.#startingPart === null ? [] : [`starting: waiting for ${this.#startingPart}`];
     return [...starting, ...(this.gateway?.ready() ?? []), ...(this.processor?.ready() ?? [])];
   }
 
