@@ -71,6 +71,11 @@ addSimulateOptions(
   program.command('simulate').description('publish like a fleet of devices to any MQTT broker'),
 ).action(simulate);
 
+// Whoever reads our output may have seen enough, as `head` does: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
 try {
   await program.parseAsync();
 } catch (error) {

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 // Starts the command line under a Node that can run it: this one when it is new enough, else the one that the npm
-// package `node` brings along. A process of its own, so that warnings of Node about its own features stay out of sight.
+// package `node` brings along; and with flags that keep Node's warnings about its own features out of sight.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 
 const oldestMajor = 24;
@@ -15,21 +16,33 @@ const source = join(folder, 'sluice.ts');
 const program = existsSync(source) ? source : built;
 const quiet = ['--disable-warning=ExperimentalWarning', '--disable-warning=TimeoutNegativeWarning'];
 
-const child = spawn(findNode(), [...quiet, program, ...process.argv.slice(2)], { stdio: 'inherit' });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  // A terminal sends SIGINT to both; passing it on a second time would end the drain.
-  process.on(signal, () => {
-    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+const node = findNode();
+const args = [...quiet, program, ...process.argv.slice(2)];
+// Where this process can become the other one, signals and the exit code need no one to pass them on.
+if (process.execve !== undefined && process.platform !== 'win32') process.execve(node, [node, ...args], process.env);
+else runAsChild();
+
+function runAsChild() {
+  const child = spawn(node, args, { stdio: 'inherit' });
+  const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) {
+    // A terminal sends SIGINT to both; passing it on a second time would end the drain.
+    process.on(signal, () => {
+      if (signal !== 'SIGINT' || !hasTerminal) child.kill(signal);
+    });
+  }
+  child.on('error', (error) => {
+    console.error(`sluice: ${error.message}`);
+    process.exit(1);
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    // Ends as the child did; our own handlers must not stand in the way.
+    for (const name of signals) process.removeAllListeners(name);
+    process.kill(process.pid, signal);
   });
 }
-child.on('error', (error) => {
-  console.error(`sluice: ${error.message}`);
-  process.exit(1);
-});
-child.on('exit', (code, signal) => {
-  if (signal !== null) process.kill(process.pid, signal);
-  else process.exit(code ?? 1);
-});
 
 function findNode() {
   if (Number(process.versions.node.split('.')[0]) >= oldestMajor) return process.execPath;
