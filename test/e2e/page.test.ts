@@ -103,7 +103,7 @@ describe.skipIf(!canRun)('the live page', () => {
       expect.stringMatching(/^Gateway[\d.]+ received\/s[\d.]+ appended\/sack .* ms, p99 .* ms0 dropped$/),
       expect.stringMatching(/^Bus\d+ behind.*embedded$/),
       expect.stringMatching(/^Processor[\d.]+ records\/s1 process0 dead-lettered0 late0 duplicates$/),
-      expect.stringMatching(/^Store[\d.]+ readings\/s[\d.]+ rollups\/sembedded$/),
+      expect.stringMatching(/^Store[\d.]+ readings\/s[\d.]+ rollups\/minembedded$/),
       expect.stringMatching(/^Alerts0 firing0 raised in all$/),
     ]);
     expect(complaints).toEqual([]);

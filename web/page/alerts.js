@@ -8,11 +8,17 @@ import { duration, exactTime, fieldValue, integer } from './format.js';
 const SHOWN_ALERTS = 50;
 /** Of those resolved; beyond, the oldest are forgotten. */
 const KEPT_RESOLVED = 200;
+const severities = ['critical', 'warning', 'info'];
 const rank = { firing: 0, pending: 1, resolved: 2 };
+
+/** Since when it is what it is. @param {Alert} alert */
+function since({ status, startsAt, firedAt, endsAt }) {
+  return (status === 'resolved' ? endsAt : status === 'firing' ? firedAt : null) ?? startsAt;
+}
 
 /** @param {Alert} a @param {Alert} b */
 const byUrgency = (a, b) =>
-  rank[a.status] - rank[b.status] || Date.parse(b.startsAt) - Date.parse(a.startsAt) || (a.id < b.id ? -1 : 1);
+  rank[a.status] - rank[b.status] || Date.parse(since(b)) - Date.parse(since(a)) || (a.id < b.id ? -1 : 1);
 
 export class AlertFeed {
   #list = byId('alerts');
@@ -71,9 +77,9 @@ export class AlertFeed {
       [...drawn.values()].map(({ item }) => item),
     );
     this.tick();
-    const { firing } = this;
-    setText(this.#tally, firing === 0 ? 'none firing' : `${integer(firing)} firing`);
-    this.#tally.dataset.state = firing === 0 ? 'good' : 'bad';
+    const firing = all.filter(({ status }) => status === 'firing');
+    setText(this.#tally, firing.length === 0 ? 'none firing' : `${integer(firing.length)} firing`);
+    this.#tally.dataset.state = severities.find((worst) => firing.some(({ severity }) => severity === worst)) ?? 'good';
     setText(this.#note, noteOn(all.length, shown.length));
   }
 }
@@ -102,7 +108,7 @@ class AlertItem {
     const { status, severity, rule, site, device, value, threshold, summary } = alert;
     this.item.dataset.status = status;
     this.item.dataset.severity = severity;
-    this.#age.dateTime = this.#sinceText();
+    this.#age.dateTime = since(this.#alert);
     this.#age.title = [
       `condition true from ${exactTime(Date.parse(alert.startsAt))}`,
       ...(alert.firedAt === null ? [] : [`fired ${exactTime(Date.parse(alert.firedAt))}`]),
@@ -128,12 +134,7 @@ class AlertItem {
   /** @param {number} atMs */
   showAge(atMs) {
     const { status } = this.#alert;
-    const age = duration(atMs - Date.parse(this.#sinceText()));
+    const age = duration(atMs - Date.parse(since(this.#alert)));
     setText(this.#age, status === 'resolved' ? `${age} ago` : `for ${age}`);
-  }
-
-  #sinceText() {
-    const { status, startsAt, firedAt, endsAt } = this.#alert;
-    return (status === 'resolved' ? endsAt : status === 'firing' ? firedAt : null) ?? startsAt;
   }
 }

@@ -1,5 +1,5 @@
 /** What stands above everything while it lasts: a lost connection, and what the pipeline says is wrong. */
-import { byId, element, setText } from './dom.js';
+import { byId, element, setItems, setText } from './dom.js';
 
 export class Banners {
   #connection = byId('connection');
@@ -27,9 +27,7 @@ export class Banners {
   /** @param {readonly string[]} problems */
   showProblems(problems) {
     this.#problems.hidden = problems.length === 0;
-    const known = [...this.#problems.children].map(({ textContent }) => textContent);
-    if (known.join('\n') === problems.join('\n')) return;
-    this.#problems.replaceChildren(...problems.map((text) => element('li', '', text)));
+    setItems(this.#problems, problems);
   }
 
   /** @param {'live' | 'reconnecting'} state */

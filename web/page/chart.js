@@ -2,8 +2,9 @@
 import { nowMs } from './clock.js';
 import { byId, element, setText } from './dom.js';
 import { exactTime, fieldValue, integer, timeOfDay } from './format.js';
-import { fetchPoints, MAX_POINTS, mergeTail, tailFromMs, toColumns } from './history.js';
+import { MAX_POINTS, SeriesHistory, toColumns } from './history.js';
 import { Plot } from './plot.js';
+import { Segments } from './segments.js';
 
 /**
  * @typedef {import('./history.js').Series} Series
@@ -12,7 +13,7 @@ import { Plot } from './plot.js';
  * @typedef {import('../api.ts').Device} Device
  */
 
-/** @type {Record<string, { text: string, ms: number, resolution: Resolution }>} */
+/** With the resolution that each begins with. @type {Record<string, { text: string, ms: number, resolution: Resolution }>} */
 const ranges = {
   '5m': { text: '5 min', ms: 300_000, resolution: 'raw' },
   '1h': { text: '1 h', ms: 3_600_000, resolution: 'raw' },
@@ -30,7 +31,9 @@ export class ChartPanel {
   #when = byId('chart-when');
   #note = byId('chart-note');
   #holder = byId('chart-plot');
-  #plot = new Plot(this.#holder, (index) => this.#read(index));
+  #plot = new Plot(this.#holder, (index) => this.#point(index));
+  #ranges;
+  #resolutions;
   #fieldsOf;
   #onChange;
 
@@ -39,14 +42,12 @@ export class ChartPanel {
   #range = '5m';
   /** @type {Resolution} */
   #resolution = 'raw';
-  /** @type {Point[]} */
-  #points = [];
+  /** Of what is chosen; a new one for every choice. @type {SeriesHistory | null} */
+  #history = null;
   /** @type {ReturnType<typeof toColumns>} */
   #columns = [[], [], [], []];
-  #request = new AbortController();
-  /** Whether the whole range is there; before, there is no end to keep up to date. */
-  #loaded = false;
-  #isFetchingTail = false;
+  /** The column under the pointer. @type {number | null} */
+  #pointed = null;
 
   /**
    * @param {{ fieldsOf: (device: Series) => Device['fields'], onChange: (series: Series) => void }} page
@@ -54,24 +55,21 @@ export class ChartPanel {
   constructor({ fieldsOf, onChange }) {
     this.#fieldsOf = fieldsOf;
     this.#onChange = onChange;
-    segments(
-      byId('chart-range'),
-      'range',
-      Object.entries(ranges).map(([id, { text }]) => [id, text]),
-      (range) => {
-        this.#range = range;
-        this.#resolution = ranges[range]?.resolution ?? 'raw';
-        void this.#load();
-      },
-    );
-    segments(byId('chart-resolution'), 'resolution', Object.entries(resolutions), (resolution) => {
+    const rangeTexts = Object.entries(ranges).map(([range, { text }]) => /** @type {const} */ ([range, text]));
+    this.#ranges = new Segments(byId('chart-range'), 'range', rangeTexts, (range) => {
+      this.#range = range;
+      this.#resolution = ranges[range]?.resolution ?? 'raw';
+      this.#begin();
+    });
+    this.#resolutions = new Segments(byId('chart-resolution'), 'every', Object.entries(resolutions), (resolution) => {
       this.#resolution = /** @type {Resolution} */ (resolution);
-      void this.#load();
+      this.#begin();
     });
     this.#field.addEventListener('change', () => {
       if (this.#series !== null) this.choose({ ...this.#series, field: this.#field.value });
     });
     this.#restore();
+    this.#begin();
   }
 
   get hasSeries() {
@@ -81,23 +79,45 @@ export class ChartPanel {
   /** @param {Series} series */
   choose(series) {
     this.#series = series;
-    void this.#load();
+    this.#begin();
     if (this.#holder.getBoundingClientRect().bottom < 0) this.#title.scrollIntoView({ block: 'nearest' });
   }
 
   /** Something of these devices is new: fetches the end of the series if it is one of theirs. @param {readonly Device[]} devices */
   hear(devices) {
-    const series = this.#series;
-    if (series === null) return;
-    const ours = devices.find(({ site, device }) => site === series.site && device === series.device);
+    const ours = devices.find(({ site, device }) => site === this.#series?.site && device === this.#series.device);
     if (ours === undefined) return;
     this.#showFields(ours.fields);
-    if (this.#loaded && !this.#isFetchingTail) void this.#fetchTail(series);
+    void this.#update();
   }
 
-  /** Time goes on while nothing comes. */
+  /** Time goes on while nothing comes; what could not be fetched is asked for again. */
   tick() {
-    if (this.#loaded) this.#draw();
+    if (this.#history === null) return;
+    if (!this.#history.isComplete || this.#history.failure !== '') void this.#update();
+    this.#draw();
+  }
+
+  /** With what is chosen now. */
+  #begin() {
+    this.#ranges.show(this.#range);
+    this.#resolutions.show(this.#resolution);
+    if (this.#series === null) return;
+    this.#remember(this.#series);
+    this.#onChange(this.#series);
+    setText(this.#title, `${this.#series.device} · ${this.#series.site}`);
+    this.#showFields(this.#fieldsOf(this.#series));
+    this.#history?.close();
+    this.#history = new SeriesHistory(this.#series, this.#resolution);
+    void this.#update();
+  }
+
+  async #update() {
+    const history = this.#history;
+    await history?.update(this.#window());
+    if (history === null || history !== this.#history) return;
+    this.#columns = toColumns(history.points);
+    this.#draw();
   }
 
   #window() {
@@ -105,79 +125,19 @@ export class ChartPanel {
     return { startMs: endMs - (ranges[this.#range]?.ms ?? 0), endMs };
   }
 
-  async #load() {
-    const series = this.#series;
-    check('range', this.#range);
-    check('resolution', this.#resolution);
-    if (series === null) return;
-    this.#remember(series);
-    this.#onChange(series);
-    this.#points = [];
-    this.#loaded = false;
-    setText(this.#title, `${series.device} · ${series.site}`);
-    this.#showFields(this.#fieldsOf(series));
-    this.#request.abort();
-    this.#request = new AbortController();
-    const { startMs, endMs } = this.#window();
-    await this.#fetch(series, startMs, endMs, (points) => {
-      this.#points = points;
-      this.#loaded = true;
-    });
-  }
-
-  /** @param {Series} series */
-  async #fetchTail(series) {
-    this.#isFetchingTail = true;
-    const { startMs, endMs } = this.#window();
-    const fromMs = tailFromMs(this.#points, this.#resolution, startMs);
-    await this.#fetch(series, fromMs, endMs, (tail) => {
-      this.#points = mergeTail(this.#points, tail, { startMs, fromMs });
-    });
-    this.#isFetchingTail = false;
-  }
-
-  /**
-   * @param {Series} series
-   * @param {number} fromMs
-   * @param {number} toMs
-   * @param {(points: Point[]) => void} take
-   */
-  async #fetch(series, fromMs, toMs, take) {
-    const { signal } = this.#request;
-    try {
-      const points = await fetchPoints(series, this.#resolution, { fromMs, toMs: toMs + 60_000, signal });
-      if (signal.aborted) return;
-      take(points);
-      this.#columns = toColumns(this.#points);
-      this.#draw();
-    } catch (error) {
-      if (!signal.aborted) setText(this.#note, `No history: ${error instanceof Error ? error.message : error}`);
-    }
-  }
-
   #draw() {
-    this.#plot.show(this.#columns, this.#window(), this.#resolution !== 'raw');
-    this.#read(null);
-    const { length } = this.#points;
-    setText(this.#note, noteOn(length, this.#resolution));
+    const { points = [], failure = '', isComplete = false } = this.#history ?? {};
+    if (isComplete) this.#plot.show(this.#columns, this.#window(), this.#resolution !== 'raw');
+    this.#point(this.#pointed);
     const { field = '', device = '', site = '' } = this.#series ?? {};
-    const last = this.#points.at(-1);
-    this.#holder.ariaLabel =
-      last === undefined
-        ? `${field} of ${device} in ${site}: nothing in this range`
-        : `${field} of ${device} in ${site}: ${integer(length)} points, lowest ${fieldValue(this.#lowest())}, highest ${fieldValue(this.#highest())}, newest ${fieldValue(last.value)}`;
+    this.#holder.ariaLabel = `${field} of ${device} in ${site}: ${describe(points)}`;
+    if (failure !== '') setText(this.#note, `No history: ${failure}`);
+    else setText(this.#note, isComplete ? noteOn(points.length, this.#resolution) : '');
   }
 
-  #lowest() {
-    return this.#points.reduce((lowest, { min }) => Math.min(lowest, min), Number.POSITIVE_INFINITY);
-  }
-
-  #highest() {
-    return this.#points.reduce((highest, { max }) => Math.max(highest, max), Number.NEGATIVE_INFINITY);
-  }
-
-  /** The value under the pointer, else the newest. @param {number | null} index */
-  #read(index) {
+  /** Reads out the value under the pointer, else the newest. @param {number | null} index */
+  #point(index) {
+    this.#pointed = index;
     const [times, values, highest, lowest] = this.#columns;
     const at = index ?? times.length - 1;
     const [time, value, max, min] = [times[at], values[at], highest[at], lowest[at]];
@@ -195,17 +155,13 @@ export class ChartPanel {
   /** @param {Device['fields']} fields */
   #showFields(fields) {
     const chosen = this.#series?.field ?? '';
-    const names = Object.keys(fields).filter((name) => typeof fields[name] === 'number' || name === chosen);
-    const shown = names.length === 0 ? [chosen] : names.sort();
+    const numbers = Object.keys(fields).filter((name) => typeof fields[name] === 'number');
+    const names = [...new Set([...numbers, chosen])].sort();
     const known = [...this.#field.options].map(({ value }) => value);
-    if (shown.join('\n') !== known.join('\n')) {
-      this.#field.replaceChildren(
-        ...shown.map((name) => {
-          const option = element('option', '', name);
-          option.value = name;
-          return option;
-        }),
-      );
+    if (names.join('\n') !== known.join('\n')) {
+      const options = names.map((name) => element('option', '', name));
+      for (const [index, option] of options.entries()) option.value = names[index] ?? '';
+      this.#field.replaceChildren(...options);
     }
     this.#field.value = chosen;
     this.#fieldLabel.hidden = false;
@@ -227,7 +183,6 @@ export class ChartPanel {
     }
     const [site, device, field] = ['site', 'device', 'field'].map((name) => choice.get(name));
     if (site && device && field) this.#series = { site, device, field };
-    void this.#load();
   }
 }
 
@@ -241,27 +196,11 @@ function noteOn(points, resolution) {
   return `The newest ${integer(MAX_POINTS)} of this range; 1 min shows all of it.`;
 }
 
-/**
- * Radio buttons in a row; the browser brings their keys.
- * @param {HTMLElement} group
- * @param {string} name
- * @param {readonly (readonly [string, string])[]} choices value and text
- * @param {(value: string) => void} onChoose
- */
-function segments(group, name, choices, onChoose) {
-  for (const [value, text] of choices) {
-    const input = element('input');
-    input.type = 'radio';
-    input.name = name;
-    input.value = value;
-    input.addEventListener('change', () => onChoose(value));
-    group.append(element('label', 'segment', input, element('span', '', text)));
-  }
-}
-
-/** @param {string} name @param {string} value */
-function check(name, value) {
-  for (const input of document.querySelectorAll('input[type="radio"]')) {
-    if (input instanceof HTMLInputElement && input.name === name) input.checked = input.value === value;
-  }
+/** What the plot shows, for those who do not see it. @param {readonly Point[]} points */
+function describe(points) {
+  const newest = points.at(-1);
+  if (newest === undefined) return 'nothing in this range';
+  const lowest = points.reduce((least, { min }) => Math.min(least, min), Number.POSITIVE_INFINITY);
+  const highest = points.reduce((most, { max }) => Math.max(most, max), Number.NEGATIVE_INFINITY);
+  return `${integer(points.length)} points, lowest ${fieldValue(lowest)}, highest ${fieldValue(highest)}, newest ${fieldValue(newest.value)}`;
 }

@@ -26,6 +26,16 @@ export function setText(target, text) {
 }
 
 /**
+ * One list item per text.
+ * @param {Element} list
+ * @param {readonly string[]} texts
+ */
+export function setItems(list, texts) {
+  while (list.children.length > texts.length) list.lastElementChild?.remove();
+  for (const [index, text] of texts.entries()) setText(list.children[index] ?? list.appendChild(element('li')), text);
+}
+
+/**
  * The element of the page's own markup with this id.
  * @template {HTMLElement} [T=HTMLElement]
  * @param {string} id

@@ -5,55 +5,81 @@
  * @typedef {{ timeMs: number, value: number, min: number, max: number }} Point
  * @typedef {{ site: string, device: string, field: string }} Series
  * @typedef {'raw' | '1m'} Resolution
+ * @typedef {{ startMs: number, endMs: number }} Range
  */
-
-/** How far back the end of a series is fetched again: late readings and corrected rollups change what was there. */
-const OVERLAP_MS = { raw: 60_000, '1m': 15 * 60_000 };
 
 /** Of a range that holds more, the server gives the newest. */
 export const MAX_POINTS = 10_000;
+/** How far back the end of a series is fetched again: late readings and corrected rollups change what was there. */
+const OVERLAP_MS = { raw: 60_000, '1m': 15 * 60_000 };
+/** A device's clock may be ahead of ours. */
+const AHEAD_MS = 60_000;
 
-/**
- * Rejects with the server's own words when it refuses.
- * @param {Series} series
- * @param {Resolution} resolution
- * @param {{ fromMs: number, toMs: number, signal: AbortSignal }} range
- * @returns {Promise<Point[]>} oldest first
- */
-export async function fetchPoints(series, resolution, { fromMs, toMs, signal }) {
-  const query = new URLSearchParams({ ...series, limit: String(MAX_POINTS) });
-  query.set('from', String(Math.floor(fromMs)));
-  query.set('to', String(Math.ceil(toMs)));
-  if (resolution !== 'raw') query.set('every', resolution);
-  const response = await fetch(`/api/history?${query}`, { signal });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(/** @type {import('../api.ts').Failure} */ (answer).error.message);
-  return /** @type {import('../api.ts').History} */ (answer).points.flatMap((point) => {
-    const value = resolution === 'raw' ? point.value : point.mean;
-    if (typeof value !== 'number') return [];
-    return [{ timeMs: point.timeMs, value, min: numberOr(point.min, value), max: numberOr(point.max, value) }];
-  });
-}
+export class SeriesHistory {
+  /** Oldest first. @type {readonly Point[]} */
+  points = [];
+  /** What the server said when it last gave nothing, in words; empty when it gave. */
+  failure = '';
+  /** Whether the whole range was fetched once, so that only its end is missing. */
+  isComplete = false;
+  #series;
+  #resolution;
+  #closing = new AbortController();
+  #isFetching = false;
 
-/**
- * From where to fetch again what was fetched before.
- * @param {readonly Point[]} points
- * @param {Resolution} resolution
- * @param {number} startMs of the range shown
- */
-export function tailFromMs(points, resolution, startMs) {
-  const last = points.at(-1);
-  return last === undefined ? startMs : Math.max(startMs, last.timeMs - OVERLAP_MS[resolution]);
-}
+  /**
+   * @param {Series} series
+   * @param {Resolution} resolution
+   */
+  constructor(series, resolution) {
+    this.#series = series;
+    this.#resolution = resolution;
+  }
 
-/**
- * Replaces all from `fromMs` on by `tail`, and lets go of what is older than `startMs` or too many.
- * @param {readonly Point[]} points
- * @param {readonly Point[]} tail
- * @param {{ startMs: number, fromMs: number }} range
- */
-export function mergeTail(points, tail, { startMs, fromMs }) {
-  return [...points.filter(({ timeMs }) => timeMs >= startMs && timeMs < fromMs), ...tail].slice(-MAX_POINTS);
+  /** Fetches what of the range is not known; does nothing while it still does. Never rejects. @param {Range} range */
+  async update({ startMs, endMs }) {
+    if (this.#isFetching) return;
+    this.#isFetching = true;
+    const last = this.points.at(-1);
+    const isTail = this.isComplete && last !== undefined;
+    const fromMs = isTail ? Math.max(startMs, last.timeMs - OVERLAP_MS[this.#resolution]) : startMs;
+    try {
+      const newer = await this.#fetch(fromMs, endMs + AHEAD_MS);
+      const known = this.points.filter(({ timeMs }) => timeMs >= startMs && timeMs < fromMs);
+      this.points = [...known, ...newer].slice(-MAX_POINTS);
+      this.isComplete = true;
+      this.failure = '';
+    } catch (error) {
+      this.failure = error instanceof Error ? error.message : String(error);
+    } finally {
+      this.#isFetching = false;
+    }
+  }
+
+  /** Gives up what is under way. */
+  close() {
+    this.#closing.abort();
+  }
+
+  /**
+   * @param {number} fromMs
+   * @param {number} toMs
+   * @returns {Promise<Point[]>}
+   */
+  async #fetch(fromMs, toMs) {
+    const query = new URLSearchParams({ ...this.#series, limit: String(MAX_POINTS) });
+    query.set('from', String(Math.floor(fromMs)));
+    query.set('to', String(Math.ceil(toMs)));
+    if (this.#resolution !== 'raw') query.set('every', this.#resolution);
+    const response = await fetch(`/api/history?${query}`, { signal: this.#closing.signal });
+    const answer = await response.json();
+    if (!response.ok) throw new Error(/** @type {import('../api.ts').Failure} */ (answer).error.message);
+    return /** @type {import('../api.ts').History} */ (answer).points.flatMap((point) => {
+      const value = this.#resolution === 'raw' ? point.value : point.mean;
+      if (typeof value !== 'number') return [];
+      return [{ timeMs: point.timeMs, value, min: numberOr(point.min, value), max: numberOr(point.max, value) }];
+    });
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The ledger: each equation of `core/ledger.ts` with its numbers, and whether it balances. */
-import { byId, element, setText } from './dom.js';
+import { byId, element, setItems, setText } from './dom.js';
 import { integer } from './format.js';
 
 /**
@@ -10,12 +10,12 @@ import { integer } from './format.js';
 const books = [
   {
     book: /** @type {const} */ ('gateway'),
-    title: 'Gateway, in messages',
+    title: 'Gateway',
     equations: [['received', 'appended', 'dropped', 'held']],
   },
   {
     book: /** @type {const} */ ('processor'),
-    title: 'Processor, in records, messages, readings',
+    title: 'Processor',
     equations: [
       ['records', 'ticks', 'redelivered', 'messages'],
       ['messages', 'decoded', 'ignored', 'deadLettered'],
@@ -28,6 +28,7 @@ const books = [
 
 export class LedgerPanel {
   #verdict = byId('ledger-verdict');
+  #imbalances = byId('ledger-imbalances');
   /** @type {{ book: 'gateway' | 'processor', equation: EquationRow }[]} */
   #rows = [];
 
@@ -49,7 +50,8 @@ export class LedgerPanel {
     for (const { book, equation } of this.#rows) equation.show(/** @type {Counters} */ ({ ...ledger[book] }));
     setText(this.#verdict, ledger.balanced ? '✓ balanced' : '≠ does not balance');
     this.#verdict.dataset.state = ledger.balanced ? 'good' : 'bad';
-    this.#verdict.title = ledger.imbalances.join('\n');
+    this.#imbalances.hidden = ledger.imbalances.length === 0;
+    setItems(this.#imbalances, ledger.imbalances);
   }
 }
 

@@ -21,11 +21,11 @@ export class Rates {
   }
 
   /**
-   * Of the last seconds; `null` before two overviews are known.
+   * Over the last seconds; `null` before two overviews are known.
    * @param {keyof Totals} counter
    */
-  perSecond(counter) {
-    return this.#rateAt(counter, this.#samples.length - 1);
+  perSecond(counter, spanMs = SPAN_MS) {
+    return this.#rateAt(counter, this.#samples.length - 1, spanMs);
   }
 
   /**
@@ -36,7 +36,7 @@ export class Rates {
   lastMinute(counter) {
     const newest = this.#samples.at(-1)?.atMs ?? 0;
     return this.#samples.flatMap(({ atMs }, index) => {
-      const perSecond = this.#rateAt(counter, index);
+      const perSecond = this.#rateAt(counter, index, SPAN_MS);
       return perSecond === null ? [] : [{ agoMs: newest - atMs, perSecond }];
     });
   }
@@ -44,8 +44,9 @@ export class Rates {
   /**
    * @param {keyof Totals} counter
    * @param {number} end
+   * @param {number} spanMs
    */
-  #rateAt(counter, end) {
+  #rateAt(counter, end, spanMs) {
     const last = this.#samples[end];
     if (last === undefined) return null;
     let start = end;
@@ -53,7 +54,7 @@ export class Rates {
       const earlier = this.#samples[start - 1];
       const here = this.#samples[start];
       if (earlier === undefined || here === undefined) break;
-      if (last.atMs - earlier.atMs > SPAN_MS + 500 && start < end) break;
+      if (last.atMs - earlier.atMs > spanMs + 500 && start < end) break;
       if (earlier.totals[counter] > here.totals[counter]) break;
       start--;
     }

@@ -1,5 +1,5 @@
 /** The pipeline as a strip: one cell per stage in the order of the flow, and under it the exits to the side. */
-import { byId, element, setText } from './dom.js';
+import { byId, element, setItems, setText } from './dom.js';
 import { compact, duration, integer, milliseconds, rate } from './format.js';
 import { Sparkline } from './sparkline.js';
 
@@ -62,6 +62,9 @@ const total = (byReason) => Object.values(byReason).reduce((/** @type {number} *
  * @property {(now: Now) => readonly (readonly [string, number])[]} [exits]
  */
 
+/** Rollups come in bursts, as minutes close. */
+const MINUTE_MS = 60_000;
+
 /** @type {readonly Stage[]} */
 const stages = [
   {
@@ -101,7 +104,10 @@ const stages = [
     flow: 'stored',
     figure: ({ rates }) => rate(rates.perSecond('stored')),
     unit: 'readings/s',
-    details: ({ overview, rates }) => [`${rate(rates.perSecond('rollups'))} rollups/s`, overview.store],
+    details: ({ overview, rates }) => [
+      `${compact(60 * (rates.perSecond('rollups', MINUTE_MS) ?? 0))} rollups/min`,
+      overview.store,
+    ],
   },
   {
     name: 'Alerts',
@@ -150,12 +156,12 @@ class StageCell {
   show(now) {
     const { figure, details, exits, flow } = this.#stage;
     setText(this.#figure, figure(now));
-    list(
+    setItems(
       this.#details,
       details(now).filter((text) => text !== ''),
     );
     const out = exits?.(now) ?? [];
-    list(
+    setItems(
       this.#exits,
       out.map(([name, count]) => `${compact(count)} ${name}`),
     );
@@ -164,14 +170,4 @@ class StageCell {
     this.#sparkline?.draw(now.rates.lastMinute(flow));
     this.cell.title = `${integer(now.overview.totals[flow])} ${flow} in all`;
   }
-}
-
-/**
- * @param {HTMLElement} holder
- * @param {readonly string[]} texts one item each
- */
-function list(holder, texts) {
-  while (holder.children.length > texts.length) holder.lastElementChild?.remove();
-  for (const [index, text] of texts.entries())
-    setText(holder.children[index] ?? holder.appendChild(element('li')), text);
 }
