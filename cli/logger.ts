@@ -7,7 +7,15 @@ import type { Logger } from '../core/log.ts';
 export function makeLogger(settings: Config['log']): Logger {
   const people = settings.format === 'pretty' || (settings.format === 'auto' && process.stderr.isTTY);
   const destination: DestinationStream = people
-    ? pretty({ destination: 2, sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' })
+    ? pretty({
+        destination: 2,
+        sync: true,
+        // One line each, also with `error`, which is a text here.
+        singleLine: true,
+        errorLikeObjectKeys: [],
+        ignore: 'pid,hostname',
+        translateTime: 'SYS:HH:MM:ss.l',
+      })
     : pino.destination({ dest: 2, sync: true });
   return pino({ level: settings.level }, destination);
 }

@@ -50,7 +50,7 @@ describe('as a program', () => {
     });
     expect(output).not.toContain(credentials.password);
     expect(messages()).toHaveLength(500);
-    expect(errors).toMatch(/^t=1s {2}connected 20\/20 {2}sent \d+ \(\d+\/s\)/m);
+    expect(errors).toMatch(/^t=\d+s {2}connected \d+\/20 {2}sent \d+ \(\d+\/s\)/m);
   });
 
   test('the first Ctrl-C drains and reports', { timeout: 60_000 }, async () => {
@@ -75,7 +75,7 @@ describe('as a program', () => {
     const { code, output } = await ended;
     expect([code, output]).toEqual([130, '']);
     expect(errors().match(/cannot be reached/g)).toHaveLength(1);
-    expect(errors()).toContain('ECONNREFUSED');
+    expect(errors()).toMatch(/^.*cannot be reached.*ECONNREFUSED.*$/m);
   });
 
   test('not all acknowledged: exit code 1, and why', { timeout: 60_000 }, async () => {
