@@ -39,6 +39,8 @@ const retry = { initialRetryTime: 100, maxRetryTime: 2000, multiplier: 2, factor
 const defaultRequestTimeoutMs = 30_000;
 const readerSessionMs = 30_000;
 const topicGraceMs = 2_000;
+/** A record or batch that is larger comes nevertheless, alone. */
+const fetchPartitionBytes = 256 * 1024;
 const servedWithinMs = 30_000;
 
 export class KafkaBus implements Bus {
@@ -130,6 +132,9 @@ export class KafkaBus implements Bus {
     const shares = this.#lanes.map((): { messages: OutgoingMessage[]; bytes: number } => ({ messages: [], bytes: 0 }));
     const messages = records.map((each) => outgoing(each, each.partition ?? partitionOf(each.key, partitions)));
     for (const message of messages) {
+      if (message.partition < 0 || message.partition >= partitions) {
+        throw new RangeError(`partition ${message.partition} of a topic that has ${partitions}`);
+      }
       const share = shares[message.partition % this.lanes]!;
       share.messages.push(message);
       share.bytes += sizeOf(message);
@@ -257,6 +262,8 @@ export class KafkaBus implements Bus {
       heartbeatInterval: Math.min(3000, sessionTimeoutMs / 6),
       rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
       maxWaitTimeInMs: 100,
+      // The client takes an answer apart whole, before the first batch of it is handled: an object or five per record.
+      maxBytesPerPartition: fetchPartitionBytes,
       minBytes: 1,
       allowAutoTopicCreation: false,
       retry: { ...retry, restartOnFailure: (error) => this.#mayComeBack(topic, error) },

@@ -15,24 +15,25 @@ export function sizeOf({ key, value, headers }: OutgoingMessage): number {
   return bytes;
 }
 
-/** Runs of messages that fit into one request each, in order. */
-export function chunksOf(messages: readonly OutgoingMessage[]): (readonly OutgoingMessage[])[] {
+/** Runs of messages that fit into one request each, in order. `bytes`: of all together. */
+export function chunksOf(messages: readonly OutgoingMessage[], bytes: number): (readonly OutgoingMessage[])[] {
+  if (messages.length <= maxPartitionMessages && bytes <= maxPartitionBytes) return [messages];
   const chunks: (readonly OutgoingMessage[])[] = [];
   let from = 0;
   let used = new Map<number, { messages: number; bytes: number }>();
   for (const [i, message] of messages.entries()) {
-    const bytes = sizeOf(message);
+    const size = sizeOf(message);
     let partition = used.get(message.partition);
-    if (partition !== undefined && isFull(partition, bytes)) {
+    if (partition !== undefined && isFull(partition, size)) {
       chunks.push(messages.slice(from, i));
       from = i;
       used = new Map();
       partition = undefined;
     }
-    if (partition === undefined) used.set(message.partition, { messages: 1, bytes });
+    if (partition === undefined) used.set(message.partition, { messages: 1, bytes: size });
     else {
       partition.messages++;
-      partition.bytes += bytes;
+      partition.bytes += size;
     }
   }
   chunks.push(from === 0 ? messages : messages.slice(from));

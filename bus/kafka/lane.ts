@@ -98,7 +98,7 @@ export class Lane {
     for (let append = this.#appends[0]; append !== undefined; append = this.#appends[0]) {
       const { topic, messages, bytes, resolve, reject } = append;
       try {
-        resolve(await this.#sendAll(topic, messages));
+        resolve(await this.#sendAll(topic, messages, bytes));
       } catch (error) {
         reject(error instanceof SluiceError ? error : new SluiceError('BUS_UNAVAILABLE', messageOf(error)));
       }
@@ -109,9 +109,9 @@ export class Lane {
     this.#running = null;
   }
 
-  async #sendAll(topic: string, messages: readonly OutgoingMessage[]): Promise<readonly LaneRefusal[]> {
+  async #sendAll(topic: string, messages: readonly OutgoingMessage[], bytes: number): Promise<readonly LaneRefusal[]> {
     const refusals: LaneRefusal[] = [];
-    for (const chunk of chunksOf(messages)) await this.#sendOrNarrow(topic, chunk, refusals);
+    for (const chunk of chunksOf(messages, bytes)) await this.#sendOrNarrow(topic, chunk, refusals);
     return refusals;
   }
 
