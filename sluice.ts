@@ -7,6 +7,7 @@ import { processFile } from './cli/process.ts';
 import { runRoles } from './cli/run.ts';
 import { runSetup } from './cli/setup.ts';
 import { addSimulateOptions, simulate } from './cli/simulate.ts';
+import { addVerifyOptions, runVerify, type VerifyFlags } from './cli/verify.ts';
 import { version } from './cli/version.ts';
 import { messageOf, SluiceError } from './core/errors.ts';
 
@@ -70,6 +71,9 @@ A line out: {"kind": "reading" | "rollup" | "late" | "duplicate" | "deadLetter" 
 addSimulateOptions(
   program.command('simulate').description('publish like a fleet of devices to any MQTT broker'),
 ).action(simulate);
+addVerifyOptions(
+  program.command('verify').description('prove what became of every message of a simulated fleet'),
+).action((flags: VerifyFlags) => runVerify(flags));
 
 // Whoever reads our output may have seen enough, as `head` does: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

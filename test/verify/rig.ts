@@ -1,0 +1,105 @@
+/** A fleet's records through a real processor on a real embedded bus and store, and what `verify` says of them. */
+import { onTestFinished } from 'vitest';
+import type { Bus, NewRecord } from '../../bus/port.ts';
+import { systemClock } from '../../core/clock.ts';
+import { resolveConfig } from '../../core/config.ts';
+import type { ProcessorStatus } from '../../core/status.ts';
+import { parseRules } from '../../processors/rules/file.ts';
+import type { Point, Store } from '../../store/port.ts';
+import { reportOf, type VerifyReport } from '../../verify/report.ts';
+import { verify } from '../../verify/verify.ts';
+import { drained, openRig, type Rig, topics } from '../processors/rig.ts';
+import type { Fleet } from './fleet.ts';
+
+const { processing } = resolveConfig({ env: {}, flags: {}, readText: () => '' });
+
+export const rules = parseRules(
+  `- { name: hot, severity: critical, field: temperature, when: { above: 30, clear: 25 }, for: 30s, devices: { device: s1 } }
+- { name: cold, severity: info, field: temperature, when: { below: 5 }, devices: { device: 's[23]' } }
+- { name: low, severity: info, field: temperature, when: { below: 5 }, devices: { device: s2 } }`,
+  'rules.yaml',
+);
+
+/** What a break changes on the way. */
+export interface Breaks {
+  /** What the processor's writes become. */
+  readonly write?: (points: readonly Point[]) => readonly Point[];
+  /** What its appends become. */
+  readonly append?: (topic: string, records: readonly NewRecord[]) => readonly NewRecord[];
+  /** What it says of itself. */
+  readonly status?: (status: ProcessorStatus) => ProcessorStatus;
+  /** Done to bus and store when all is processed. */
+  readonly afterwards?: (rig: Rig) => Promise<unknown>;
+}
+
+export async function process(fleet: Fleet, breaks: Breaks = {}): Promise<Rig> {
+  const rig = await openRig(rules);
+  onTestFinished(() => rig.close());
+  await rig.append(fleet.records);
+  const processor = rig.processor({}, { bus: breakingBus(rig.bus, breaks), store: breakingStore(rig.store, breaks) });
+  await processor.start();
+  await drained(processor, fleet.records.length);
+  await tell(rig, breaks.status?.(processor.status()) ?? processor.status());
+  await breaks.afterwards?.(rig);
+  return rig;
+}
+
+/** A status of a processor on the bus, as its process would say it. */
+export function tell({ bus }: Rig, status: ProcessorStatus): Promise<void> {
+  const value = Buffer.from(JSON.stringify(status));
+  return bus.append(topics.pipelineStatus, [{ key: 'processor/1', value, headers: {}, timestampMs: status.atMs }]);
+}
+
+export async function verified(rig: Rig, fleet: Fleet, waitMs = 0): Promise<VerifyReport> {
+  const outcome = await verify({
+    truth: await fleet.truth(),
+    bus: rig.bus,
+    store: rig.store,
+    topics,
+    options: { ...processing, group: 'test' },
+    rules,
+    waitMs,
+    maxListed: 20,
+    clock: systemClock,
+    progress: () => {},
+  });
+  return reportOf(outcome);
+}
+
+/** Only what was found, for the message of a failing test too. */
+export function found({ broken, problemCounts, problems }: VerifyReport) {
+  const counts = Object.fromEntries(Object.entries(problemCounts).filter(([, count]) => count > 0));
+  return { broken, counts, problems: problems.slice(0, 3) };
+}
+
+function breakingStore(store: Store, { write = (points) => points }: Breaks): Store {
+  return {
+    kind: store.kind,
+    start: () => store.start(),
+    close: () => store.close(),
+    ping: () => store.ping(),
+    setup: () => store.setup(),
+    write: (points) => store.write(write(points)),
+    history: (query) => store.history(query),
+    rollups: (query, every) => store.rollups(query, every),
+    newest: (sinceMs, limit) => store.newest(sinceMs, limit),
+    readings: (...args) => store.readings(...args),
+  };
+}
+
+function breakingBus(bus: Bus, { append = (_, records) => records }: Breaks): Bus {
+  return {
+    kind: bus.kind,
+    lanes: bus.lanes,
+    start: () => bus.start(),
+    close: () => bus.close(),
+    ping: () => bus.ping(),
+    createTopics: (specs) => bus.createTopics(specs),
+    partitionCount: (topic) => bus.partitionCount(topic),
+    append: (topic, records) => bus.append(topic, append(topic, records)),
+    consume: (...args) => bus.consume(...args),
+    read: (...args) => bus.read(...args),
+    follow: (...args) => bus.follow(...args),
+    lag: (...args) => bus.lag(...args),
+  };
+}
