@@ -27,8 +27,16 @@ const rates = new Rates();
 /** What comes at a connection are states, not news: the first status to follow the first one ends them. */
 let statusesSinceOpened = 0;
 let devicesAreComplete = false;
-/** @type {import('../api.ts').Overview['roles']} */
-let roles = [];
+/** @type {import('../api.ts').Overview | null} */
+let newest = null;
+
+function drawStrip() {
+  if (newest !== null) strip.show({ overview: newest, rates, firing: alerts.firing });
+}
+
+function drawHint() {
+  if (newest !== null && devicesAreComplete) hint.show(devices.size === 0, newest.roles);
+}
 
 openStream({
   opened() {
@@ -46,18 +54,18 @@ openStream({
     statusesSinceOpened++;
     hearServerTime(overview.atMs);
     rates.add(overview);
-    strip.show({ overview, rates, firing: alerts.firing });
+    newest = overview;
+    drawStrip();
     ledger.show(overview.ledger);
     banners.showProblems(overview.problems);
     setText(byId('facts'), `${overview.version} · up ${duration(overview.uptimeMs)}`);
-    roles = overview.roles;
-    if (devicesAreComplete) hint.show(devices.size === 0, roles);
+    drawHint();
   },
 
   devices(changed) {
     devices.update(changed, !devicesAreComplete);
     devicesAreComplete = true;
-    hint.show(devices.size === 0, roles);
+    drawHint();
     if (!chart.hasSeries) {
       const first = devices.first();
       if (first !== null) chart.choose(first);
@@ -67,6 +75,7 @@ openStream({
 
   alert(alert) {
     const isNews = alerts.update(alert);
+    drawStrip();
     if (isNews && alert.status === 'firing' && statusesSinceOpened > 1) {
       setText(byId('announcer'), `Alert, ${alert.severity}: ${alert.summary}`);
     }

@@ -17,10 +17,10 @@ export const integer = (value) => whole.format(value);
 /** Three digits and a magnitude. @param {number} value */
 export const compact = (value) => (Math.abs(value) < 10_000 ? whole.format(value) : short.format(value));
 
-/** Per second; `null`, not known yet, is a dash. @param {number | null} perSecond */
-export function rate(perSecond) {
-  if (perSecond === null) return '–';
-  return perSecond > 0 && perSecond < 9.95 ? tenth.format(perSecond) : compact(perSecond);
+/** `null`, not known yet, is a dash. @param {number | null} perTime */
+export function rate(perTime) {
+  if (perTime === null) return '–';
+  return perTime > 0 && perTime < 9.95 ? tenth.format(perTime) : compact(perTime);
 }
 
 /** What a device reported. @param {number | boolean | string} value */

@@ -3,7 +3,8 @@
  * several seconds; a counter that went back (a role is gone, a new run began) starts afresh instead of showing a fall.
  */
 const SPAN_MS = 5_000;
-const KEEP_MS = 65_000;
+const MINUTE_MS = 60_000;
+const KEEP_MS = MINUTE_MS + SPAN_MS;
 
 /** @typedef {import('../api.ts').Totals} Totals */
 
@@ -24,8 +25,19 @@ export class Rates {
    * Over the last seconds; `null` before two overviews are known.
    * @param {keyof Totals} counter
    */
-  perSecond(counter, spanMs = SPAN_MS) {
-    return this.#rateAt(counter, this.#samples.length - 1, spanMs);
+  perSecond(counter) {
+    return this.#rateAt(counter, this.#samples.length - 1, SPAN_MS);
+  }
+
+  /**
+   * Over the last minute, for what comes in bursts; `null` before a minute is known.
+   * @param {keyof Totals} counter
+   */
+  perMinute(counter) {
+    const [first, last] = [this.#samples[0], this.#samples.at(-1)];
+    if (first === undefined || last === undefined || last.atMs - first.atMs < MINUTE_MS - 1000) return null;
+    const perSecond = this.#rateAt(counter, this.#samples.length - 1, MINUTE_MS);
+    return perSecond === null ? null : perSecond * 60;
   }
 
   /**

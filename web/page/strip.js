@@ -62,9 +62,6 @@ const total = (byReason) => Object.values(byReason).reduce((/** @type {number} *
  * @property {(now: Now) => readonly (readonly [string, number])[]} [exits]
  */
 
-/** Rollups come in bursts, as minutes close. */
-const MINUTE_MS = 60_000;
-
 /** @type {readonly Stage[]} */
 const stages = [
   {
@@ -104,10 +101,7 @@ const stages = [
     flow: 'stored',
     figure: ({ rates }) => rate(rates.perSecond('stored')),
     unit: 'readings/s',
-    details: ({ overview, rates }) => [
-      `${compact(60 * (rates.perSecond('rollups', MINUTE_MS) ?? 0))} rollups/min`,
-      overview.store,
-    ],
+    details: ({ overview, rates }) => [`${rate(rates.perMinute('rollups'))} rollups/min`, overview.store],
   },
   {
     name: 'Alerts',
