@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { emptyPartitionLedger } from '../../core/ledger.ts';
 import type { PipelineStatus } from '../../core/status.ts';
@@ -118,4 +120,10 @@ test('a process shows the metrics of its own roles alone', async () => {
   const values = await scrape(() => [statuses[0]!]);
   expect([...values.keys()].filter((name) => name.startsWith('sluice_processor'))).toEqual([]);
   expect(values.get('sluice_gateway_received_total')).toBe(50);
+});
+
+test('docs/operations.md lists every metric, and no other', async () => {
+  const text = await readFile(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
+  const documented = [...text.matchAll(/`(sluice_[a-z_]+)`/g)].map(([, name]) => name!);
+  expect([...new Set(documented)].sort()).toEqual([...metricNames].sort());
 });
