@@ -24,7 +24,8 @@ export interface Surroundings {
 /** By the truth alone. `null`: something does not agree, and the raw topic has to be asked. */
 export async function verifyByTruth(device: DeviceTruth, around: Surroundings): Promise<Findings | null> {
   const times = device.messages
-    .filter(({ expect, reading }) => expect.as === 'stored' && reading !== null && reading.timeMs !== null)
+    // What must not be there is looked for as well.
+    .filter(({ expect, reading }) => expect.as !== 'dead_letter' && reading !== null && reading.timeMs !== null)
     .map(({ reading }) => ({ timeUs: Math.round(reading!.timeMs! * 1000) }));
   const stored = await storedReadings(device, times, around.store);
   const arrivals = arrivalsByTruth(device, stored, around.evidence);

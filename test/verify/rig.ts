@@ -15,7 +15,7 @@ const { processing } = resolveConfig({ env: {}, flags: {}, readText: () => '' })
 
 export const rules = parseRules(
   `- { name: hot, severity: critical, field: temperature, when: { above: 30, clear: 25 }, for: 30s, devices: { device: s1 } }
-- { name: cold, severity: info, field: temperature, when: { below: 5 }, devices: { device: 's[23]' } }
+- { name: cold, severity: info, field: temperature, when: { below: 5 }, devices: { device: s3 } }
 - { name: low, severity: info, field: temperature, when: { below: 5 }, devices: { device: s2 } }`,
   'rules.yaml',
 );
