@@ -7,7 +7,8 @@ import type { Point, RefusalReason } from '../store/port.ts';
 
 export interface DeadLetter {
   readonly source: BusRecord;
-  readonly reason: DeadLetterReason | RejectedReason | RefusalReason;
+  /** `refused_`: by the store. */
+  readonly reason: DeadLetterReason | RejectedReason | `refused_${RefusalReason}`;
   readonly error: string;
   /** Which reading of the message; `null` = the whole message. */
   readonly index: number | null;

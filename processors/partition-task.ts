@@ -231,7 +231,7 @@ export class PartitionTask {
       }
       count(ledger.refused, refusal.reason);
       const { source, index } = refused;
-      outputs.deadLetters.push({ source, reason: refusal.reason, error: refusal.message, index });
+      outputs.deadLetters.push({ source, reason: `refused_${refusal.reason}`, error: refusal.message, index });
     }
     if (own.length > 0) {
       const { index, reason, message } = own[0]!;

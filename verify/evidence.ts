@@ -7,7 +7,6 @@ import { z } from 'zod';
 import type { Bus, BusRecord } from '../bus/port.ts';
 import { deviceKey } from '../core/reading.ts';
 import { headers, type TopicNames } from '../core/topics.ts';
-import { refusalReasons } from '../store/port.ts';
 import { identityOf } from './identity.ts';
 import type { Truth } from './truth-file.ts';
 
@@ -137,10 +136,9 @@ export function parsed<T>(schema: z.ZodType<T>, { value }: BusRecord): T | null 
 }
 
 function deadLetterOf(record: BusRecord): DeadLetter {
-  const reason = record.headers[headers.dlqReason] ?? '';
   const offset = record.headers[headers.sourceOffset];
   return {
-    reason: (refusalReasons as readonly string[]).includes(reason) ? `refused_${reason}` : reason,
+    reason: record.headers[headers.dlqReason] ?? '',
     partition: Number(record.headers[headers.sourcePartition]),
     offset: offset === undefined ? null : Number(offset),
     timestampMs: record.timestampMs,

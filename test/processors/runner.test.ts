@@ -80,7 +80,7 @@ test('a reading that the store refuses is counted by its reason and dead-lettere
   expect(JSON.parse(letter!.value!.toString())).toMatchObject({ temperature: 25 });
   expect(letter!.headers).toMatchObject({
     'mqtt.topic': 'iot/lab/s1/telemetry',
-    'dlq.reason': 'type_conflict',
+    'dlq.reason': 'refused_type_conflict',
     'dlq.error': 'temperature is text',
     'source.topic': topics.raw,
     'source.partition': '0',

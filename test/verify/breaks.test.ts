@@ -180,7 +180,7 @@ const cases: [what: string, breaks: Breaks, ...found: Found][] = [
       write: (points) => points.filter((point) => !isVictim(point)),
       afterwards: async ({ bus }) => {
         const source = (await readAll(bus, topics.raw))[400]!;
-        const names = { ...source.headers, [headers.dlqReason]: 'type_conflict' };
+        const names = { ...source.headers, [headers.dlqReason]: 'refused_type_conflict' };
         const place = { [headers.sourcePartition]: '0', [headers.sourceOffset]: '400' };
         await bus.append(topics.dlq, [{ ...source, headers: { ...names, ...place } }]);
       },
