@@ -5,9 +5,11 @@ import { z } from 'zod';
 import { systemClock } from '../core/clock.ts';
 import { count, durationMs } from '../core/config.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
+import { routeOf } from '../core/route.ts';
 import { defaultSimulatorOptions as defaults, type SimulatorOptions } from '../simulator/options.ts';
 import { progressLine, reportOf, reportText } from '../simulator/report.ts';
 import { Simulator } from '../simulator/simulator.ts';
+import { TruthWriter } from '../simulator/truth.ts';
 import { makeLogger } from './logger.ts';
 import { version } from './version.ts';
 
@@ -37,6 +39,7 @@ export function addSimulateOptions(command: Command): Command {
     ['-F, --inflight <n>', 'unacknowledged messages in flight per device', defaults.maxInFlight],
     ['--buffer <n>', 'messages one device holds; beyond, new ones are skipped', defaults.maxHeld],
     ['--drain <time>', 'how long to wait for outstanding acknowledgements', '10s'],
+    ['--truth <file>', 'write what became of every message, for `sluice verify`', undefined],
     ['-u, --username <name>', 'user [SLUICE_MQTT_USERNAME]', undefined],
     ['-P, --password <text>', 'password, for all to see; better [SLUICE_MQTT_PASSWORD, …_FILE]', undefined],
   ];
@@ -59,10 +62,13 @@ Try it:
 
 export async function simulate(flags: SimulateFlags): Promise<void> {
   const options = readSimulateFlags(flags, process.env, (path) => readFileSync(path, 'utf8'));
+  const run = randomBytes(3).toString('hex');
+  const truth = openTruth(flags.truth, options, run);
   const fleet = new Simulator(options, {
     clock: systemClock,
     log: makeLogger({ level: 'info', format: 'pretty' }),
-    run: randomBytes(3).toString('hex'),
+    run,
+    ...(truth === null ? {} : { truth }),
   });
   const cpuBefore = process.cpuUsage();
   const startedMs = performance.now();
@@ -77,11 +83,26 @@ export async function simulate(flags: SimulateFlags): Promise<void> {
   await Promise.race([fleet.finished, firstSignal()]);
   const seconds = secondsSoFar();
   await fleet.stop();
+  truth?.close();
   stopProgress();
   const { user, system } = process.cpuUsage(cpuBefore);
   const report = reportOf(options, fleet.stats(), { seconds, cpuUs: user + system }, version);
   console.log(flags.json === true ? JSON.stringify(report, null, 2) : reportText(report));
   if (report.problems.length > 0) process.exitCode = 1;
+}
+
+/** `null` when none was asked for. */
+function openTruth(file: SimulateFlags[string], options: SimulatorOptions, run: string): TruthWriter | null {
+  if (typeof file !== 'string') return null;
+  const { broker, qos, seed, topic } = options;
+  if (routeOf(topic) === null) {
+    const what = `--truth: the pipeline has no route for ${topic}, so none of it would be stored`;
+    throw new SluiceError('CONFIG_INVALID', `${what}: keep the default --topic`);
+  }
+  const startedAtMs = systemClock.nowMs();
+  const writer = new TruthWriter({ file, version, run, broker, qos, seed, startedAtMs });
+  writer.open();
+  return writer;
 }
 
 /** Resolves at the first SIGINT or SIGTERM. The second ends the process. */

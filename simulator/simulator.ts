@@ -15,6 +15,7 @@ import type { SimulatorOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { randomStream } from './random.ts';
 import { Schedule } from './schedule.ts';
+import type { TruthWriter } from './truth.ts';
 
 /** A message whose PUBACK (QoS 1) or PUBCOMP (QoS 2) came. */
 export interface AcknowledgedReading {
@@ -56,9 +57,12 @@ export interface SimulatorContext {
   /** Part of the client ids, so that two fleets never throw each other out. */
   readonly run: string;
   readonly onAcknowledged?: (reading: AcknowledgedReading) => void;
+  /** Is told what becomes of every message. Opened and closed by whoever gives it. */
+  readonly truth?: TruthWriter;
 }
 
 interface Member {
+  readonly topic: string;
   readonly device: Device;
   readonly outbox: Outbox;
   readonly connection: Connection;
@@ -149,10 +153,11 @@ export class Simulator {
     const device = new Device(identity, { ...options, startMs, firstMs: firstMs + spreadMs });
     const outbox = new Outbox(maxInFlight, maxHeld);
     const fill = (template: string) => fillIn(template, identity, this.#context.run);
-    const settings = { ...options, clientId: fill(options.clientId), topic: fill(options.topic) };
+    const topic = fill(options.topic);
+    const settings = { ...options, clientId: fill(options.clientId), topic };
     const random = randomStream(seed, identity.device, 'reconnect');
     const connection = new Connection(settings, outbox, this.#eventsOf(identity), random);
-    const member = { device, outbox, connection };
+    const member = { topic, device, outbox, connection };
     this.#schedule.add(firstMs, () => connection.open());
     this.#schedule.add(device.nextAtMs, () => this.#send(member));
     return member;
@@ -160,15 +165,17 @@ export class Simulator {
 
   #send(member: Member): void {
     if (!this.#isSending) return;
-    const { device, outbox, connection } = member;
+    const { topic, device, outbox, connection } = member;
     const message = device.next();
     this.#schedule.add(device.nextAtMs, () => this.#send(member));
     this.#made++;
+    this.#context.truth?.made(topic, message);
     if (outbox.add(message)) {
       this.#held++;
       connection.pump();
     } else {
       this.#skipped++;
+      this.#context.truth?.skipped(message);
     }
     if (this.#made === this.#options.limit) this.#finish();
   }
@@ -206,7 +213,7 @@ export class Simulator {
     return {
       connected: (isFirst) => this.#onConnected(isFirst),
       lost: (wasOpen, reason) => this.#onLost(wasOpen, reason),
-      sent: (_message, isResend) => this.#onSent(isResend),
+      sent: (message, isResend) => this.#onSent(message, isResend),
       acknowledged: (message) => this.#onAcknowledged(site, device, message),
       retryIn: (delayMs, retry) => this.#schedule.add(this.#context.clock.nowMs() + delayMs, retry),
     };
@@ -231,16 +238,23 @@ export class Simulator {
     this.#context.log.warn({ broker: this.#options.broker, error: reason }, `${what}; trying again until it can be`);
   }
 
-  #onSent(isResend: boolean): void {
-    if (isResend) this.#resent++;
-    else this.#sent++;
+  #onSent(message: Message, isResend: boolean): void {
+    if (isResend) {
+      this.#resent++;
+    } else {
+      this.#sent++;
+      this.#context.truth?.sent(message, this.#context.clock.nowMs());
+    }
     if (this.#options.qos === 0) this.#release();
   }
 
-  #onAcknowledged(site: string, device: string, { seq, timeMs, fields }: Message): void {
+  #onAcknowledged(site: string, device: string, message: Message): void {
+    const { seq, timeMs, fields } = message;
+    const nowMs = this.#context.clock.nowMs();
     this.#acknowledged++;
-    this.#ackMs.add(Math.max(0, this.#context.clock.nowMs() - timeMs));
+    this.#ackMs.add(Math.max(0, nowMs - timeMs));
     this.#context.onAcknowledged?.({ site, device, seq, timeMs, fields });
+    this.#context.truth?.acknowledged(message, nowMs);
     this.#release();
   }
 
