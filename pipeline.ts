@@ -102,7 +102,7 @@ export class Pipeline {
     this.#parts = this.#makeParts(topics, clock);
   }
 
-  /** Starts every part in order; when one cannot start, those before it are closed again and its error is thrown. */
+  /** Starts every part in order; when one cannot start, it and those before it are closed and its error is thrown. */
   async start(): Promise<void> {
     if (this.bus.kind === 'embedded' || this.store?.kind === 'embedded') {
       await mkdir(this.#config.dataDir, { recursive: true });
@@ -169,7 +169,7 @@ export class Pipeline {
       version: context.version,
       clock,
       log: context.log.child({ part: 'web' }),
-      checks: { bus: () => bus.ping(), ...(store === null ? {} : { store: () => store.ping() }) },
+      checks: { bus: () => this.#ask(bus), ...(store === null ? {} : { store: () => this.#ask(store) }) },
       problems: () => this.#problems(),
       status: () => this.status(),
       pipeline: roles.page && store !== null ? { bus, store, topics, group: config.processing.group } : null,
@@ -181,8 +181,8 @@ export class Pipeline {
     const { view } = web;
     const parts: (Part | null)[] = [
       { name: 'web', start: () => web.start(), close: () => web.close() },
-      { name: `bus (${bus.kind})`, start: () => bus.start(), close: () => bus.close() },
-      store && { name: `store (${store.kind})`, start: () => store.start(), close: () => store.close() },
+      { name: nameOf(bus), start: () => bus.start(), close: () => bus.close() },
+      store && { name: nameOf(store), start: () => store.start(), close: () => store.close() },
       { name: 'embedded set-up', start: () => this.#setUpEmbedded(), close: async () => {} },
       processor && { name: 'processor', start: () => processor.start(), close: (ms) => processor.close(ms) },
       // Between the two: the last words are said when the gateway has drained and the processor still has its partitions.
@@ -209,6 +209,14 @@ export class Pipeline {
     return [this.gateway?.status(), this.processor?.status(), this.web.status()].filter((status) => status != null);
   }
 
+  /** Only between its start and its close: an embedded store that is asked before or after opens its file, and nobody closes it. */
+  async #ask(dependency: Bus | Store): Promise<void> {
+    if (this.#closing !== null) throw new Error('closing');
+    const isStarted = this.#started.some(({ name }) => name === nameOf(dependency));
+    if (!isStarted) throw new Error('not started yet');
+    await dependency.ping();
+  }
+
   #problems(): string[] {
     if (this.#closing !== null) return ['closing'];
     const starting = this.#startingPart === null ? [] : [`starting: waiting for ${this.#startingPart}`];
@@ -220,6 +228,10 @@ export class Pipeline {
     if (this.bus.kind === 'embedded') await this.bus.createTopics(topicSpecs(this.#config.topics));
     if (this.store?.kind === 'embedded') await this.store.setup();
   }
+}
+
+function nameOf(dependency: Bus | Store): string {
+  return 'append' in dependency ? `bus (${dependency.kind})` : `store (${dependency.kind})`;
 }
 
 /** Creates topics and buckets where they are missing; returns what it created, in words. */

@@ -1,0 +1,148 @@
+/** What a start says when something is not there: in one line, with the exit code; `/readyz` names it meanwhile. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Readiness } from '../../web/readiness.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
+
+const program = join(import.meta.dirname, '../../sluice.ts');
+
+interface Started {
+  readonly child: ChildProcess;
+  /** What it said so far, on standard error. */
+  said(): string;
+  readonly exitCode: Promise<number | null>;
+}
+
+async function startSluice(role: string, settings: string, env: Record<string, string>): Promise<Started> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-faults-'));
+  const file = join(folder, 'sluice.yaml');
+  await writeFile(file, `dataDir: ${join(folder, 'data')}\n${settings}`);
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(SLUICE_|KAFKA_|INFLUX_|NODE_ENV|VITEST)/.test(name),
+  );
+  const child = spawn(process.execPath, [program, role, '--config', file], {
+    env: { ...Object.fromEntries(inherited), SLUICE_LOG_FORMAT: 'json', SLUICE_MQTT_PORT: '0', ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const exitCode = once(child, 'close').then(([code]) => code as number | null);
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await exitCode;
+    await rm(folder, { recursive: true, force: true });
+  });
+  return { child, said: () => said, exitCode };
+}
+
+async function takenPort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.close();
+  });
+  return (server.address() as { port: number }).port;
+}
+
+/** What is not a line of the log. */
+function lastWords(said: string): string[] {
+  return said.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
+}
+
+test.each([
+  ['HTTP', 'SLUICE_HTTP_PORT'],
+  ['MQTT', 'SLUICE_MQTT_PORT'],
+])('the %s port is in use: one line with the fix, exit code 1', async (what, variable) => {
+  const port = await takenPort();
+  const { said, exitCode } = await startSluice('start', '', { SLUICE_HTTP_PORT: '0', [variable]: String(port) });
+  expect(await exitCode).toBe(1);
+  expect(lastWords(said())).toEqual([
+    expect.stringMatching(
+      new RegExp(
+        `^sluice: LISTEN_FAILED: ${what} cannot listen on 127.0.0.1:${port} .*: .*choose another with ${variable}$`,
+      ),
+    ),
+  ]);
+});
+
+test.each([
+  ['Kafka', 'bus', 'kafka', (port: number) => ({ KAFKA_BROKERS: `127.0.0.1:${port}` }), 'BUS_UNAVAILABLE'],
+  [
+    'InfluxDB',
+    'store',
+    'influx',
+    (port: number) => ({ INFLUX_URL: `http://127.0.0.1:${port}`, INFLUX_TOKEN: 'x' }),
+    'STORE_UNAVAILABLE',
+  ],
+])(
+  '%s is unreachable: said, tried again, named by /readyz; after the start timeout one line and exit code 1',
+  async (what, dependency, kind, environment, code) => {
+    const [nobody, httpPort] = [await freePort(), await freePort()];
+    const env = { ...environment(nobody), SLUICE_HTTP_PORT: String(httpPort) };
+    const { said, exitCode } = await startSluice('start', 'startTimeoutMs: 8s', env);
+    let hasEnded = false;
+    void exitCode.then(() => {
+      hasEnded = true;
+    });
+    const readiness = await eventually(
+      async () => {
+        if (hasEnded) throw new Error(`ended early: ${said()}`);
+        const response = await fetch(`http://127.0.0.1:${httpPort}/readyz`);
+        const body = (await response.json()) as Readiness;
+        return response.status === 503 && body.problems.includes(`starting: waiting for ${dependency} (${kind})`)
+          ? body
+          : undefined;
+      },
+      { withinMs: 20_000, what: '/readyz while starting' },
+    );
+    expect(readiness.checks[dependency]).toMatchObject({ ok: false });
+    expect(readiness.problems).toContainEqual(expect.stringMatching(new RegExp(`^${dependency}: `)));
+    expect((await fetch(`http://127.0.0.1:${httpPort}/healthz`)).status).toBe(200);
+
+    expect(await exitCode).toBe(1);
+    expect(said()).toMatch(new RegExp(`"level":40.*127.0.0.1:${nobody}.*${what}`));
+    expect(lastWords(said())).toEqual([
+      expect.stringMatching(new RegExp(`^sluice: ${code}: .*127.0.0.1:${nobody}.*8000 ms`)),
+    ]);
+  },
+);
+
+test('InfluxDB that comes up while the start waits for it is found, and the start goes on', async () => {
+  const [port, httpPort] = [await freePort(), await freePort()];
+  const env = { INFLUX_URL: `http://127.0.0.1:${port}`, INFLUX_TOKEN: 'x', SLUICE_HTTP_PORT: String(httpPort) };
+  const { said } = await startSluice('start', 'startTimeoutMs: 60s', env);
+  await eventually(() => said().includes('InfluxDB cannot be reached'), { withinMs: 20_000 });
+  // It answers a ping and nothing else: enough to go on.
+  const late = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end('HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n'));
+  });
+  late.listen(port, '127.0.0.1');
+  await once(late, 'listening');
+  onTestFinished(() => {
+    late.close();
+  });
+  await eventually(() => said().includes('"msg":"started"'), { withinMs: 20_000, what: 'the start' });
+  const response = await fetch(`http://127.0.0.1:${httpPort}/readyz`);
+  expect(response.status).toBe(503);
+  expect(await response.json()).toMatchObject({ checks: { bus: { ok: true }, store: { ok: false } } });
+});
+
+test('wrong configuration: every error at once, with path and fix, exit code 2', async () => {
+  const { said, exitCode } = await startSluice('start', 'httpPort: 99999\nmqttt: {}\n', {
+    SLUICE_MQTT_PORT: 'no',
+    SLUICE_LOG_LEVEL: 'loud',
+  });
+  expect(await exitCode).toBe(2);
+  expect(said()).toMatch(/CONFIG_INVALID: the configuration has 4 error\(s\)/);
+  for (const part of ['httpPort', 'mqttt', 'SLUICE_MQTT_PORT', 'SLUICE_LOG_LEVEL']) expect(said()).toContain(part);
+});
