@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Bus, BusRecord } from '../../bus/port.ts';
 import type { Alert } from '../../core/alert.ts';
 import { systemClock } from '../../core/clock.ts';
+import { SluiceError } from '../../core/errors.ts';
 import { imbalances } from '../../core/ledger.ts';
 import { silentLogger } from '../../core/log.ts';
 import { headers } from '../../core/topics.ts';
@@ -103,8 +104,18 @@ describe.each(backendNames)('on %s', (name) => {
       () => isReplaced,
     );
     const [acknowledged] = await Promise.all([fleet, replace()]);
-    everAcknowledged += acknowledged.length;
+    await isAccountedFor(site, acknowledged, processor);
+    await gateway.close(2000);
+    await processor.close(5000);
+  }
 
+  /** Stored and counted once, dead-lettered once, alerted as the raw log tells. */
+  async function isAccountedFor(
+    site: string,
+    acknowledged: readonly AcknowledgedReading[],
+    processor: Processor,
+  ): Promise<void> {
+    everAcknowledged += acknowledged.length;
     const found = await eventually(
       async () => {
         const now = await differences(acknowledged, store);
@@ -114,9 +125,6 @@ describe.each(backendNames)('on %s', (name) => {
     ).catch(() => differences(acknowledged, store));
     expect(found).toEqual({ lost: [], doubled: [], altered: [], rollups: [] });
     await accountsForAll(processor);
-    await gateway.close(2000);
-    await processor.close(5000);
-
     const raw = await all(bus, backend.topics.raw);
     expect(await alertIdsOf(site)).toEqual(alertIdsOfReplay(raw, site));
     expect(await deadLettersOf(site)).toEqual(garbageOf(raw, site));
@@ -159,6 +167,27 @@ describe.each(backendNames)('on %s', (name) => {
   test.each(beforeAndAfter('append', 20))('the gateway, $when its append', { timeout: 60_000 }, ({ when, nth }) =>
     survives({ call: `append ${backend.topics.raw}`, when, nth }, 'gateway'),
   );
+
+  test('the gateway, when it never hears that its append took effect', { timeout: 60_000 }, async () => {
+    const site = `site${++runs}`;
+    let isLost = false;
+    const gateway = await startGateway(
+      losingAnswer(bus, backend.topics.raw, 20, () => {
+        isLost = true;
+      }),
+    );
+    const processor = await startProcessor(site, bus, store);
+    const acknowledged = await publishAll(
+      site,
+      () => gateway.address().port,
+      () => isLost,
+    );
+    await isAccountedFor(site, acknowledged, processor);
+    const redelivered = Object.values(processor.status().partitions).map(({ ledger }) => ledger.redelivered);
+    await gateway.close(2000);
+    await processor.close(5000);
+    expect(Math.max(...redelivered), 'records that are in the raw log twice and known as such').toBeGreaterThan(0);
+  });
 
   test.each(beforeAndAfter('write', 2))('the processor, $when its write', { timeout: 60_000 }, (step) =>
     survives(step, 'processor'),
@@ -247,11 +276,29 @@ function idsByDevice(alerts: readonly Alert[]): Record<string, string[]> {
   );
 }
 
-/** Places in the raw log of what is no reading. */
+/** Places in the raw log of what is no reading; of what was appended twice, the first. */
 function garbageOf(raw: readonly BusRecord[], site: string): string[] {
   const own = raw.filter(({ key, value }) => key.startsWith(`${site}/`) && value?.toString() === garbage);
-  expect(own.length).toBeGreaterThan(devices.length);
-  return own.map(({ partition, offset }) => `${partition}/${offset}`).sort();
+  const taken = Map.groupBy(own, (record) => record.headers[headers.ingestId]);
+  expect(taken.size).toBeGreaterThan(devices.length);
+  return [...taken.values()].map(([first]) => `${first!.partition}/${first!.offset}`).sort();
+}
+
+/** The bus, but for one append to the topic: it takes effect, and its caller is told that nobody knows. */
+function losingAnswer(bus: Bus, topic: string, nth: number, onLost: () => void): Bus {
+  let appends = 0;
+  const append: Bus['append'] = async (to, records) => {
+    await bus.append(to, records);
+    if (to !== topic || ++appends !== nth) return;
+    onLost();
+    throw new SluiceError('BUS_UNAVAILABLE', 'the answer was lost on purpose');
+  };
+  return new Proxy(bus, {
+    get: (target, name: keyof Bus) => {
+      const value = name === 'append' ? append : target[name];
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
 
 async function all(bus: Bus, topic: string): Promise<BusRecord[]> {
