@@ -102,7 +102,10 @@ export class Pipeline {
     this.#parts = this.#makeParts(topics, clock);
   }
 
-  /** Starts every part in order; when one cannot start, it and those before it are closed and its error is thrown. */
+  /**
+   * Starts every part in order; when one cannot start, it and those before it are closed and its error is thrown. Ends
+   * early, without an error, when it is closed meanwhile.
+   */
   async start(): Promise<void> {
     if (this.bus.kind === 'embedded' || this.store?.kind === 'embedded') {
       await mkdir(this.#config.dataDir, { recursive: true });
@@ -114,11 +117,17 @@ export class Pipeline {
       try {
         await part.start();
       } catch (error) {
+        if (this.#closing !== null) return;
         await this.close();
         throw error;
       }
+      if (this.#closing !== null) return;
     }
     this.#startingPart = null;
+  }
+
+  get isStarted(): boolean {
+    return this.#startingPart === null;
   }
 
   /** Rejects when a part cannot go on by itself; never resolves before the pipeline is closed. */

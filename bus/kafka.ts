@@ -236,6 +236,7 @@ export class KafkaBus implements Bus {
         await this.#admin.connect();
         return;
       } catch (error) {
+        if (this.#closed !== null) throw busClosed();
         if (clock.nowMs() >= untilMs) {
           this.#started = null;
           throw unavailable(`no broker of ${brokers.join(', ')} answered within ${startTimeoutMs} ms`, error);

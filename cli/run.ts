@@ -20,9 +20,13 @@ export async function runRoles(roles: Roles, flags: CommonFlags, { demo = false 
     log,
   });
   const ended = endOfRun(pipeline, log);
-  await pipeline.start();
-  announce(pipeline, roles, log);
-  const fleet = demo ? await startDemoFleet({ ...config.mqtt, ...pipeline.gateway!.address() }, log) : null;
+  // A signal also ends a start that waits for Kafka or InfluxDB.
+  await Promise.race([pipeline.start(), ended]);
+  let fleet: { stop(): Promise<void> } | null = null;
+  if (pipeline.isStarted) {
+    announce(pipeline, roles, log);
+    if (demo) fleet = await startDemoFleet({ ...config.mqtt, ...pipeline.gateway!.address() }, log);
+  }
   const failure = await ended;
   await fleet?.stop();
   await pipeline.close();

@@ -116,6 +116,20 @@ test.each([
   },
 );
 
+test('SIGTERM while the start waits for Kafka ends it, with exit code 0', async () => {
+  const [nobody, httpPort] = [await freePort(), await freePort()];
+  const env = { KAFKA_BROKERS: `127.0.0.1:${nobody}`, SLUICE_HTTP_PORT: String(httpPort) };
+  const { child, said, exitCode } = await startSluice('start', 'startTimeoutMs: 10m', env);
+  await eventually(async () => (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).status === 503, {
+    withinMs: 20_000,
+    what: 'the start waits',
+  });
+  child.kill('SIGTERM');
+  expect(await exitCode).toBe(0);
+  expect(said()).not.toContain('"msg":"started"');
+  expect(lastWords(said())).toEqual([]);
+});
+
 test('InfluxDB that comes up while the start waits for it is found, and the start goes on', async () => {
   const [port, httpPort] = [await freePort(), await freePort()];
   const env = { INFLUX_URL: `http://127.0.0.1:${port}`, INFLUX_TOKEN: 'x', SLUICE_HTTP_PORT: String(httpPort) };
