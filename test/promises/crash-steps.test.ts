@@ -126,7 +126,9 @@ describe.each(backendNames)('on %s', (name) => {
     expect(found).toEqual({ lost: [], doubled: [], altered: [], rollups: [] });
     await hasInItsLedgers(processor, acknowledged.length);
     const raw = await all(bus, backend.topics.raw);
-    expect(await alertIdsOf()).toEqual(alertIdsOfReplay(raw));
+    const expected = alertsOfReplay(raw);
+    expect(idsByDevice(await alertsOf())).toEqual(idsByDevice(expected));
+    expect(await openAlerts()).toEqual(stillOpen(expected));
     expect(await deadLettersOf()).toEqual(garbageOf(raw));
   }
 
@@ -139,14 +141,22 @@ describe.each(backendNames)('on %s', (name) => {
     expect(ledgers().flatMap(imbalances)).toEqual([]);
   }
 
-  /** Per device the ids on the alerts topic in order, each once: repeating is allowed, inventing is not. */
-  async function alertIdsOf(): Promise<Record<string, string[]>> {
-    const alerts = (await all(bus, backend.topics.alerts)).map(({ value }) => JSON.parse(value!.toString()) as Alert);
-    return idsByDevice(alerts);
+  async function alertsOf(): Promise<Alert[]> {
+    return (await all(bus, backend.topics.alerts)).map(({ value }) => JSON.parse(value!.toString()) as Alert);
   }
 
-  /** The same, from the raw log alone, by stages that never crashed. */
-  function alertIdsOfReplay(raw: readonly BusRecord[]): Record<string, string[]> {
+  /** Ids of the alerts that the state topic holds, tombstones applied. */
+  async function openAlerts(): Promise<string[]> {
+    const open = new Map<string, string>();
+    for (const { key, value } of await all(bus, backend.topics.alertsState)) {
+      if (value === null) open.delete(key);
+      else open.set(key, (JSON.parse(value.toString()) as Alert).id);
+    }
+    return [...open.values()].sort();
+  }
+
+  /** What the raw log alone tells, by stages that never crashed. */
+  function alertsOfReplay(raw: readonly BusRecord[]): Alert[] {
     const alerts: Alert[] = [];
     for (const records of Map.groupBy(raw, ({ partition }) => partition).values()) {
       const topology = new Topology({ ...backend.config.processing, ...quick }, rules, 0);
@@ -154,7 +164,7 @@ describe.each(backendNames)('on %s', (name) => {
       alerts.push(...topology.outputs.alerts.map(({ alert }) => alert));
     }
     expect(alerts.length).toBeGreaterThan(devices.length);
-    return idsByDevice(alerts);
+    return alerts;
   }
 
   /** Places in the raw log of the dead letters. */
@@ -188,7 +198,7 @@ describe.each(backendNames)('on %s', (name) => {
   });
 
   test.each(beforeAndAfter('write', 2))('the processor, $when its write', { timeout: 60_000 }, (step) =>
-    survives(step, 'processor'),
+    survives(step, 'processor', { snapshotEveryRecords: 1 }),
   );
 
   const topics = ['alerts', 'alertsState', 'dlq', 'processorState'] as const;
@@ -269,11 +279,20 @@ function publish(client: MqttClient, topic: string, payload: string): Promise<vo
   });
 }
 
+/** In order, each once: repeating is allowed, inventing is not. */
 function idsByDevice(alerts: readonly Alert[]): Record<string, string[]> {
   const byDevice = Object.groupBy(alerts, ({ device }) => device);
   return Object.fromEntries(
     devices.map((device) => [device, [...new Set(byDevice[device]?.map(({ id }) => id))]] as const),
   );
+}
+
+function stillOpen(alerts: readonly Alert[]): string[] {
+  const newest = new Map(alerts.map((alert) => [alert.fingerprint, alert]));
+  return [...newest.values()]
+    .filter(({ status }) => status !== 'resolved')
+    .map(({ id }) => id)
+    .sort();
 }
 
 /** Places in the raw log of what is no reading; of what was appended twice, the first. */
