@@ -39,6 +39,9 @@ const retry = { initialRetryTime: 100, maxRetryTime: 2000, multiplier: 2, factor
 const defaultRequestTimeoutMs = 30_000;
 const readerSessionMs = 30_000;
 const topicGraceMs = 2_000;
+/** The broker answers when it has so much, or after so long: a batch costs a group far more than a record of it does. */
+const gatherBytes = 64 * 1024;
+const gatherMs = 100;
 /** A record or batch that is larger comes nevertheless, alone. */
 const fetchPartitionBytes = 256 * 1024;
 const servedWithinMs = 30_000;
@@ -158,7 +161,7 @@ export class KafkaBus implements Bus {
   async consume(topic: string, group: string, handler: BatchHandler, options: ConsumeOptions): Promise<Consumption> {
     await this.partitionCount(topic);
     const { clock, log } = this.#options;
-    const consumer = this.#consumer(topic, group, options.sessionTimeoutMs);
+    const consumer = this.#consumer(topic, group, options.sessionTimeoutMs, gatherBytes);
     const consumption = new KafkaConsumption({
       topic,
       group,
@@ -256,16 +259,16 @@ export class KafkaBus implements Bus {
     await this.#admin.disconnect();
   }
 
-  #consumer(topic: string, groupId: string, sessionTimeoutMs: number): Consumer {
+  #consumer(topic: string, groupId: string, sessionTimeoutMs: number, minBytes: number): Consumer {
     return this.#kafka.consumer({
       groupId,
       sessionTimeout: sessionTimeoutMs,
       heartbeatInterval: Math.min(3000, sessionTimeoutMs / 6),
       rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
-      maxWaitTimeInMs: 100,
+      maxWaitTimeInMs: gatherMs,
       // The client takes an answer apart whole, before the first batch of it is handled: an object or five per record.
       maxBytesPerPartition: fetchPartitionBytes,
-      minBytes: 1,
+      minBytes,
       allowAutoTopicCreation: false,
       retry: { ...retry, restartOnFailure: (error) => this.#mayComeBack(topic, error) },
     });
@@ -285,7 +288,7 @@ export class KafkaBus implements Bus {
   #readerConsumer(topic: string): Consumer {
     const group = `sluice-reader-${randomUUID()}`;
     this.#readerGroups.push(group);
-    return this.#consumer(topic, group, readerSessionMs);
+    return this.#consumer(topic, group, readerSessionMs, 1);
   }
 
   async #fetchPartitionCount(topic: string): Promise<number> {
