@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Bus, BusRecord, Following } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
 import { addLedgers, gatewayImbalances, imbalances, type LedgerTotals } from '../core/ledger.ts';
+import { gatewayLedgerSchema, partitionLedgerSchema } from '../core/ledger-schema.ts';
 import type { TopicNames } from '../core/topics.ts';
 import { parsed } from './evidence.ts';
 
@@ -23,30 +24,14 @@ export interface LedgerFindings {
 }
 
 const counter = z.number().min(0);
-const byReason = z.record(z.string(), counter);
-const ledger = z.object({
-  firstOffset: counter,
-  nextOffset: counter,
-  ticks: counter,
-  redelivered: counter,
-  messages: counter,
-  decoded: counter,
-  ignored: byReason,
-  deadLettered: byReason,
-  readings: counter,
-  duplicates: counter,
-  rejected: byReason,
-  accepted: counter,
-  stored: counter,
-  refused: byReason,
-  windowed: counter,
-  late: counter,
-  notWindowed: byReason,
+const partitionStatus = z.object({
+  position: counter,
+  endOffset: counter,
+  clockMs: z.number(),
+  ledger: partitionLedgerSchema,
 });
-const partitionStatus = z.object({ position: counter, endOffset: counter, clockMs: z.number(), ledger });
-const gatewayLedger = z.object({ received: counter, appended: counter, dropped: byReason, held: counter });
 const status = z.discriminatedUnion('role', [
-  z.object({ role: z.literal('gateway'), instance: z.string(), atMs: z.number(), ledger: gatewayLedger }),
+  z.object({ role: z.literal('gateway'), instance: z.string(), atMs: z.number(), ledger: gatewayLedgerSchema }),
   z.object({ role: z.literal('processor'), atMs: z.number(), partitions: z.record(z.string(), partitionStatus) }),
   z.object({ role: z.literal('web') }),
 ]);

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import type { BusRecord } from '../bus/port.ts';
 import type { Alert } from '../core/alert.ts';
+import { gatewayLedgerSchema, partitionLedgerSchema } from '../core/ledger-schema.ts';
 import type { PipelineStatus } from '../core/status.ts';
 
 const counter = z.number().min(0);
-const byReason = z.record(z.string(), counter);
 const text = z.string();
 const optionalText = text.nullable();
 
@@ -22,25 +22,7 @@ const partition = z.object({
   position: counter,
   endOffset: counter,
   clockMs: z.number(),
-  ledger: z.object({
-    firstOffset: counter,
-    nextOffset: counter,
-    ticks: counter,
-    redelivered: counter,
-    messages: counter,
-    decoded: counter,
-    ignored: byReason,
-    deadLettered: byReason,
-    readings: counter,
-    duplicates: counter,
-    rejected: byReason,
-    accepted: counter,
-    stored: counter,
-    refused: byReason,
-    windowed: counter,
-    late: counter,
-    notWindowed: byReason,
-  }),
+  ledger: partitionLedgerSchema,
 });
 
 const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
@@ -49,7 +31,7 @@ const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
     ...role,
     clients: counter,
     mqtt: z.object({ host: text, port: z.number() }).nullable(),
-    ledger: z.object({ received: counter, appended: counter, dropped: byReason, held: counter }),
+    ledger: gatewayLedgerSchema,
     throttled: counter,
     ackMs: z.object({ p50: z.number(), p99: z.number() }).nullable(),
   }),
