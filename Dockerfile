@@ -11,6 +11,7 @@ RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /us
 ENV NODE_ENV=production SLUICE_DATA_DIR=/data SLUICE_LOG_FORMAT=json
 WORKDIR /app
 COPY --from=build --chown=node:node /app/node_modules node_modules
+COPY --from=build --chown=node:node /app/bin bin
 COPY --from=build --chown=node:node /app/dist dist
 COPY --from=build --chown=node:node /app/package.json /app/rules.yaml ./
 RUN mkdir /data && chown node:node /data
@@ -18,5 +19,5 @@ USER node
 VOLUME /data
 EXPOSE 1883 8080
 # Node itself is process 1 and gets the signals; `docker run --init` is not needed, as it starts no other process.
-ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "--disable-warning=TimeoutNegativeWarning", "dist/sluice.js"]
+ENTRYPOINT ["node", "bin/sluice.js"]
 CMD ["start"]

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const program = join(import.meta.dirname, '../../sluice.ts');
+const program = join(import.meta.dirname, '../../bin/sluice.js');
 
 export interface RoleProcess {
   readonly pid: number;
