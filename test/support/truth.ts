@@ -3,15 +3,10 @@
  * a window must hold is computed here once more, the slow and obvious way.
  */
 import type { Fields } from '../../core/reading.ts';
+import type { AcknowledgedReading } from '../../simulator/simulator.ts';
 import type { Store } from '../../store/port.ts';
 
-export interface AcknowledgedReading {
-  readonly site: string;
-  readonly device: string;
-  readonly seq: number;
-  readonly timeMs: number;
-  readonly fields: Fields;
-}
+export type { AcknowledgedReading };
 
 export interface Differences {
   readonly lost: string[];
