@@ -1,24 +1,48 @@
 /** Settings of a simulated fleet. What `sluice simulate` can set, with the same defaults: `cli/simulate.ts`. */
-import type { Profile } from './fleet.ts';
-import { quickstart, quickstartSites } from './fleet.ts';
+import type { FaultSpec } from './faults/spec.ts';
+import type { Fleet } from './fleet.ts';
+import type { Format } from './format.ts';
+
+export interface Tls {
+  /** PEM; `null`: the authorities that Node knows. */
+  readonly ca: Buffer | null;
+  /** The device's own certificate and its key; both or none. */
+  readonly cert: Buffer | null;
+  readonly key: Buffer | null;
+  /** Takes any certificate of the broker. */
+  readonly insecure: boolean;
+}
+
+/** What the broker publishes for a device that is lost. Topic and payload with {site} and {device}. */
+export interface Will {
+  readonly topic: string;
+  readonly payload: string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+}
 
 export interface SimulatorOptions {
   /** `mqtt://host:port`, or `mqtts://` for TLS. */
   readonly broker: string;
   readonly credentials: { readonly username: string; readonly password: string } | null;
-  readonly devices: number;
-  /** Devices are shared out among them in turn. */
-  readonly sites: readonly string[];
-  readonly profile: Profile;
+  /** `null`: the defaults of TLS, where `broker` is mqtts://. */
+  readonly tls: Tls | null;
+  /** Name of the scenario, for the truth and the report. */
+  readonly scenario: string;
+  readonly fleets: readonly Fleet[];
+  readonly faults: readonly FaultSpec[];
+  readonly format: Format;
   /** With {site} and {device}; of the client id also {run}, which differs in every run. */
   readonly topic: string;
   readonly clientId: string;
   readonly qos: 0 | 1 | 2;
-  /** Between two messages of a device; at least 1. */
-  readonly intervalMs: number;
-  /** The part of the interval, 0 to 1, by which a message may be late. */
-  readonly jitter: number;
   readonly seed: number;
+  /** The run begins so far in the past, and passes it `speed` times as fast as the clock (`timeline.ts`). */
+  readonly backfillMs: number;
+  readonly speed: number;
+  /** `false`: the broker keeps the session of a device between connections. */
+  readonly clean: boolean;
+  readonly will: Will | null;
   /** Connections opened per second. A device's messages begin when its turn comes. */
   readonly connectRate: number;
   readonly keepaliveSeconds: number;
@@ -39,18 +63,21 @@ export interface SimulatorOptions {
   readonly drainMs: number;
 }
 
-export const defaultSimulatorOptions: SimulatorOptions = {
+/** All but which devices there are. */
+export const defaultSimulatorOptions: Omit<SimulatorOptions, 'scenario' | 'fleets'> = {
   broker: 'mqtt://127.0.0.1:1883',
   credentials: null,
-  devices: 12,
-  sites: quickstartSites,
-  profile: quickstart,
+  tls: null,
+  faults: [],
+  format: 'json',
   topic: 'iot/{site}/{device}/telemetry',
   clientId: '{device}-{run}',
   qos: 1,
-  intervalMs: 1000,
-  jitter: 0.1,
   seed: 1,
+  backfillMs: 0,
+  speed: Number.POSITIVE_INFINITY,
+  clean: true,
+  will: null,
   connectRate: 500,
   keepaliveSeconds: 60,
   connectTimeoutMs: 10_000,

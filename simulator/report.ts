@@ -6,7 +6,6 @@ export interface Report extends SimulatorStats {
   readonly version: string;
   readonly broker: string;
   readonly qos: 0 | 1 | 2;
-  readonly intervalMs: number;
   readonly seed: number;
   /** Of making messages, without the drain. */
   readonly seconds: number;
@@ -23,13 +22,12 @@ export interface Effort {
 }
 
 export function reportOf(options: SimulatorOptions, stats: SimulatorStats, effort: Effort, version: string): Report {
-  const { broker, qos, intervalMs, seed } = options;
+  const { broker, qos, seed } = options;
   const messages = stats.sent + stats.resent;
   return {
     version,
     broker,
     qos,
-    intervalMs,
     seed,
     seconds: Math.round(effort.seconds * 1000) / 1000,
     sentPerSecond: effort.seconds === 0 ? 0 : Math.round(stats.sent / effort.seconds),

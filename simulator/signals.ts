@@ -10,6 +10,8 @@ export interface Moment {
   readonly timeMs: number;
   /** Since the start of the run, milliseconds. */
   readonly elapsedMs: number;
+  /** The fields of the same message that come before this one. */
+  readonly values: Readonly<Record<string, FieldValue>>;
 }
 
 export type Samples<T extends FieldValue = FieldValue> = (at: Moment) => T;
@@ -50,6 +52,42 @@ export function randomWalk(shape: { start: number; perSecond: number; min: numbe
       lastMs = elapsedMs;
       value = reflect(value + shape.perSecond * Math.sqrt(seconds) * gaussian(random), shape.min, shape.max);
       return value;
+    };
+  };
+}
+
+/** Drawn back to its mean, the more the further it is off; `deviation` is how far it strays, `relaxationMs` how fast it returns. */
+export function ornsteinUhlenbeck(shape: { mean: number; deviation: number; relaxationMs: number }): Signal<number> {
+  return (random) => {
+    let offset = shape.deviation * gaussian(random);
+    let lastMs: number | null = null;
+    return ({ elapsedMs }) => {
+      // Exact for any distance between two samples, unlike a step of Euler's.
+      const kept = Math.exp(-Math.max(0, elapsedMs - (lastMs ?? elapsedMs)) / shape.relaxationMs);
+      lastMs = elapsedMs;
+      offset = offset * kept + shape.deviation * Math.sqrt(1 - kept * kept) * gaussian(random);
+      return shape.mean + offset;
+    };
+  };
+}
+
+/**
+ * Follows another field: `offset + gain · value`, approached with the time constant `lagMs` (63 % of a jump after one, 95 %
+ * after three). A boolean counts as 0 or 1; a text or a missing value leaves it where it is.
+ */
+export function correlated(shape: { field: string; gain: number; offset: number; lagMs: number }): Signal<number> {
+  return () => {
+    let value: number | null = null;
+    let lastMs = 0;
+    return ({ elapsedMs, values }) => {
+      const other = Number(values[shape.field] ?? Number.NaN);
+      if (!Number.isNaN(other)) {
+        const target = shape.offset + shape.gain * other;
+        const part = shape.lagMs === 0 ? 1 : -Math.expm1(-(elapsedMs - lastMs) / shape.lagMs);
+        value = value === null ? target : value + (target - value) * part;
+      }
+      lastMs = elapsedMs;
+      return value ?? shape.offset;
     };
   };
 }
@@ -101,16 +139,26 @@ export function noise(deviation: number): Signal<number> {
   return (random) => () => deviation * gaussian(random);
 }
 
-/** Sums signals and rounds to what the sensor resolves. */
-export function sum(decimals: number, ...signals: readonly Signal<number>[]): Signal<number> {
-  const scale = 10 ** decimals;
+export function sum(signals: readonly Signal<number>[]): Signal<number> {
   return (random) => {
     const samples = signals.map((signal) => signal(random));
     return (at) => {
       let total = 0;
       for (const sample of samples) total += sample(at);
+      return total;
+    };
+  };
+}
+
+/** As finely as the sensor resolves. Leaves alone what is no number. */
+export function rounded(decimals: number, signal: Signal): Signal {
+  const scale = 10 ** decimals;
+  return (random) => {
+    const sample = signal(random);
+    return (at) => {
+      const value = sample(at);
       // + 0: JSON knows no -0, and what is reported is to be what was sent.
-      return Math.round(total * scale) / scale + 0;
+      return typeof value === 'number' ? Math.round(value * scale) / scale + 0 : value;
     };
   };
 }

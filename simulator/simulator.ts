@@ -9,7 +9,7 @@ import type { Logger } from '../core/log.ts';
 import type { Fields } from '../core/reading.ts';
 import { Connection, type ConnectionEvents } from './connection.ts';
 import { Device, type Message } from './device.ts';
-import { type DeviceIdentity, identities } from './fleet.ts';
+import { type DeviceIdentity, type Fleet, identities } from './fleet.ts';
 import { Histogram, type Quantiles } from './histogram.ts';
 import type { SimulatorOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
@@ -82,6 +82,7 @@ export class Simulator {
   #drained = Promise.withResolvers<void>();
   #members: readonly Member[] = [];
   #stopTicking: (() => void) | null = null;
+  readonly #devices: number;
   #isSending = false;
   #isDraining = false;
   #stopping: Promise<void> | null = null;
@@ -100,6 +101,7 @@ export class Simulator {
 
   constructor(options: SimulatorOptions, context: SimulatorContext) {
     this.#options = options;
+    this.#devices = options.fleets.reduce((total, { count }) => total + count, 0);
     this.#context = context;
   }
 
@@ -111,13 +113,13 @@ export class Simulator {
   /** Begins to connect and to send, and goes on by itself whether the broker can be reached or not. */
   start(): void {
     if (this.#stopTicking !== null || this.#stopping !== null) return;
-    const { devices, sites, connectRate, durationMs } = this.#options;
+    const { fleets, connectRate, durationMs } = this.#options;
     const { clock } = this.#context;
     const startMs = clock.nowMs();
     this.#isSending = true;
-    this.#members = identities(devices, sites).map((identity, i) =>
-      this.#member(identity, startMs, startMs + (i / connectRate) * 1000),
-    );
+    this.#members = fleets
+      .flatMap((fleet) => identities(fleet).map((identity) => ({ identity, fleet })))
+      .map(({ identity, fleet }, i) => this.#member(identity, fleet, startMs, startMs + (i / connectRate) * 1000));
     if (durationMs !== null) this.#schedule.add(startMs + durationMs, () => this.#finish());
     this.#stopTicking = clock.every(tickMs, () => this.#schedule.runDue(clock.nowMs()));
   }
@@ -130,7 +132,7 @@ export class Simulator {
 
   stats(): SimulatorStats {
     return {
-      devices: this.#options.devices,
+      devices: this.#devices,
       connected: this.#connected,
       everConnected: this.#everConnected,
       made: this.#made,
@@ -146,11 +148,11 @@ export class Simulator {
     };
   }
 
-  #member(identity: DeviceIdentity, startMs: number, firstMs: number): Member {
+  #member(identity: DeviceIdentity, fleet: Fleet, startMs: number, firstMs: number): Member {
     const options = this.#options;
-    const { seed, maxInFlight, maxHeld, intervalMs, devices } = options;
-    const spreadMs = (identity.index / devices) * intervalMs;
-    const device = new Device(identity, { ...options, startMs, firstMs: firstMs + spreadMs });
+    const { seed, format, maxInFlight, maxHeld } = options;
+    const spreadMs = (identity.index / fleet.count) * fleet.intervalMs;
+    const device = new Device(identity, { ...fleet, seed, format, startMs, firstMs: firstMs + spreadMs });
     const outbox = new Outbox(maxInFlight, maxHeld);
     const fill = (template: string) => fillIn(template, identity, this.#context.run);
     const topic = fill(options.topic);
@@ -223,7 +225,7 @@ export class Simulator {
     this.#connected++;
     if (isFirst) this.#everConnected++;
     else this.#reconnects++;
-    if (!this.#saidTrouble || this.#connected < this.#options.devices) return;
+    if (!this.#saidTrouble || this.#connected < this.#devices) return;
     this.#saidTrouble = false;
     this.#context.log.info({ broker: this.#options.broker, devices: this.#connected }, 'all devices are connected');
   }

@@ -16,6 +16,7 @@ export interface TruthSettings {
   readonly version: string;
   /** Unique per run. */
   readonly run: string;
+  readonly scenario: string;
   readonly broker: string;
   readonly qos: 0 | 1 | 2;
   readonly seed: number;
@@ -45,13 +46,13 @@ export class TruthWriter {
 
   /** Rejects with CONFIG_INVALID when the file cannot be written. */
   open(): void {
-    const { file, version, run, broker, qos, seed, startedAtMs } = this.#settings;
+    const { file, version, run, scenario, broker, qos, seed, startedAtMs } = this.#settings;
     try {
       this.#descriptor = openSync(file, 'w');
     } catch (error) {
       throw new SluiceError('CONFIG_INVALID', `--truth: ${file} cannot be written: ${messageOf(error)}`);
     }
-    this.#line({ kind: 'run', truthVersion, version, run, scenario: 'quickstart', seed, startedAtMs, broker, qos });
+    this.#line({ kind: 'run', truthVersion, version, run, scenario, seed, startedAtMs, broker, qos });
   }
 
   made(topic: string, message: Message): void {

@@ -1,0 +1,106 @@
+/** Signals as data: what `signals.ts` and `route.ts` can do, as a scenario says it. */
+import { z } from 'zod';
+import { durationMs } from '../../core/config.ts';
+
+const number = z
+  .union([z.number(), z.strictObject({ between: z.tuple([z.number(), z.number()]) })])
+  .describe('a number, or { between: [a, b] }: each device draws its own');
+const duration = z
+  .union([durationMs, z.strictObject({ between: z.tuple([durationMs, durationMs]) })])
+  .describe('such as 500ms, 10s, 5m, 1h, 7d, or { between: [5m, 10m] }: each device draws its own');
+const value = z.union([number, z.boolean(), z.string()]);
+
+export type Drawn = z.output<typeof number>;
+export { duration as drawnDuration, number as drawnNumber };
+
+const rounding = { decimals: z.int().min(0).max(10).optional().describe('how finely the sensor resolves; default 3') };
+
+const plainSignals = [
+  z.strictObject({ signal: z.literal('constant'), value, ...rounding }),
+  z.strictObject({ signal: z.literal('sine'), mean: number, amplitude: number, period: duration, ...rounding }),
+  z.strictObject({
+    signal: z.literal('daily'),
+    mean: number,
+    amplitude: number,
+    peakHour: number.describe('hour of the day, UTC, of the highest value'),
+    ...rounding,
+  }),
+  z.strictObject({
+    signal: z.literal('random_walk'),
+    start: number,
+    perSecond: number.describe('standard deviation of the step of a second'),
+    min: number,
+    max: number,
+    ...rounding,
+  }),
+  z.strictObject({
+    signal: z.literal('ornstein_uhlenbeck'),
+    mean: number,
+    deviation: number.describe('how far it strays from the mean'),
+    relaxation: duration.describe('how fast it returns'),
+    ...rounding,
+  }),
+  z.strictObject({
+    signal: z.literal('step'),
+    levels: z.array(value).min(1),
+    hold: duration.describe('how long it holds a level, on average'),
+    ...rounding,
+  }),
+  z.strictObject({
+    signal: z.literal('counter'),
+    perSecond: number,
+    resetEvery: duration.optional().describe('starts again at 0; default: never'),
+    ...rounding,
+  }),
+  z.strictObject({
+    signal: z.literal('spike'),
+    height: number,
+    first: duration.describe('when the first hump begins'),
+    every: duration,
+    lasts: duration,
+    ...rounding,
+  }),
+  z.strictObject({ signal: z.literal('decay'), from: number, to: number, halfLife: duration, ...rounding }),
+  z.strictObject({ signal: z.literal('noise'), deviation: number, ...rounding }),
+  z.strictObject({
+    signal: z.literal('path'),
+    route: z.string().describe('one of the routes'),
+    gives: z.enum(['lat', 'lon', 'heading']),
+    ...rounding,
+  }),
+  z.strictObject({
+    signal: z.literal('correlated'),
+    field: z.string().describe('the field of the same profile that it follows'),
+    gain: number.default(1),
+    offset: number.default(0),
+    lag: duration.default(0).describe('time constant with which it follows'),
+    ...rounding,
+  }),
+] as const;
+
+const unknownSignal = (kinds: readonly string[]) => ({
+  error: ({ code }: { code?: string }) =>
+    code === 'invalid_union' ? `expected a signal: ${kinds.join(', ')}` : undefined,
+});
+const kinds = plainSignals.map(({ shape }) => shape.signal.value);
+
+const part = z.union([number, z.discriminatedUnion('signal', plainSignals, unknownSignal(kinds))]);
+const sum = z.strictObject({ signal: z.literal('sum'), of: z.array(part).min(1), ...rounding });
+
+/** A field: its value, or the signal that gives it. */
+export const signal = z.union([
+  value,
+  z.discriminatedUnion('signal', [...plainSignals, sum], unknownSignal([...kinds, 'sum'])),
+]);
+export type SignalSpec = z.output<typeof signal>;
+
+export const route = z.strictObject({
+  waypoints: z
+    .array(z.tuple([z.number().min(-90).max(90), z.number().min(-180).max(180)]))
+    .min(2)
+    .describe('[latitude, longitude] in degrees'),
+  closed: z.boolean().default(false).describe('true: from the last on to the first; false: back the way it came'),
+  speedKmh: number,
+  start: number.default(0).describe('the part of the route, 0 to 1, that lies behind at the start'),
+});
+export type RouteSpec = z.output<typeof route>;
