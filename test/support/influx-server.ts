@@ -6,10 +6,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
 
 export interface InfluxServer {
   readonly url: string;
@@ -44,12 +44,15 @@ export async function startInflux(): Promise<InfluxServer | { skip: string }> {
   };
 }
 
-/** Never the server named by INFLUX_URL: a test may do to this one what it likes. */
-export async function startOwnInflux(): Promise<OwnInfluxServer | { skip: string }> {
+/**
+ * Never the server named by INFLUX_URL: a test may do to this one what it likes. `keepIn`: an empty folder for its
+ * files, that stays when it is closed.
+ */
+export async function startOwnInflux(keepIn?: string): Promise<OwnInfluxServer | { skip: string }> {
   const program = process.env.INFLUXD_BIN;
   if (!program) return { skip: howToGetIt };
 
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-influx-'));
+  const folder = keepIn ?? (await mkdtemp(join(tmpdir(), 'sluice-influx-')));
   const address = `127.0.0.1:${await freePort()}`;
   const url = `http://${address}`;
   const token = randomBytes(24).toString('hex');
@@ -59,7 +62,7 @@ export async function startOwnInflux(): Promise<OwnInfluxServer | { skip: string
   const kill = () => end(child, 'SIGKILL');
   const close = async () => {
     await end(child, 'SIGKILL');
-    await rm(folder, { recursive: true, force: true });
+    if (keepIn === undefined) await rm(folder, { recursive: true, force: true });
   };
 
   const answer = await fetch(`${url}/api/v2/setup`, {
@@ -125,14 +128,4 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const exited = once(child, 'exit');
   child.kill(signal);
   await exited;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no TCP address');
-  return address.port;
 }

@@ -47,14 +47,16 @@ export interface OwnKafkaOptions {
   readonly advertisedPort?: number;
   /** Opens a second listener that wants TLS and a password. */
   readonly secured?: { readonly port: number; readonly user: string; readonly password: string };
+  /** An empty folder for its files, that stays when it is closed. */
+  readonly keepIn?: string;
 }
 
 /** Never the server named by KAFKA_BROKERS: a test may do to this one what it likes. */
 export async function startOwnKafka(options: OwnKafkaOptions = {}): Promise<OwnKafkaServer | { skip: string }> {
   const jars = await findJars();
   if (jars === null) return { skip: howToGetIt };
-  const { advertisedPort, secured } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-kafka-'));
+  const { advertisedPort, secured, keepIn } = options;
+  const folder = keepIn ?? (await mkdtemp(join(tmpdir(), 'sluice-kafka-')));
   const [port, controllerPort] = [await freePort(), await freePort()];
   const properties = join(folder, 'server.properties');
   const values = settings(folder, port, controllerPort, advertisedPort ?? port);
@@ -89,7 +91,7 @@ export async function startOwnKafka(options: OwnKafkaOptions = {}): Promise<OwnK
     },
     close: async () => {
       await end(child);
-      await rm(folder, { recursive: true, force: true });
+      if (keepIn === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
 }

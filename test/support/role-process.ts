@@ -14,12 +14,18 @@ export interface RoleProcess {
   kill(): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>;
+  /** Resolves when it has ended, however. */
+  readonly exited: Promise<void>;
   /** What it logged so far, newest last: for the message of a failing test. */
   log(): readonly string[];
 }
 
-/** Starts `sluice ROLE …` and resolves when it says that it has started. */
-export async function startRole(args: readonly string[], env: Record<string, string>): Promise<RoleProcess> {
+/** Starts `sluice ROLE …` and resolves when it says that it has started. `onLine` is given each line of its log. */
+export async function startRole(
+  args: readonly string[],
+  env: Record<string, string>,
+  onLine: (line: string) => void = () => {},
+): Promise<RoleProcess> {
   const child = spawn(process.execPath, [program, ...args], {
     env: { ...cleanEnvironment(), SLUICE_LOG_FORMAT: 'json', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -27,6 +33,7 @@ export async function startRole(args: readonly string[], env: Record<string, str
   const lines: string[] = [];
   const started = new Promise<{ http: Address; mqtt: Address | null }>((resolve, reject) => {
     createInterface({ input: child.stderr! }).on('line', (line) => {
+      onLine(line);
       lines.push(line);
       if (lines.length > 500) lines.shift();
       if (line.includes('"msg":"started"')) resolve(JSON.parse(line));
@@ -38,6 +45,7 @@ export async function startRole(args: readonly string[], env: Record<string, str
     });
     child.once('error', reject);
   });
+  const exited = once(child, 'exit').then(() => {});
   const { http, mqtt } = await started;
   return {
     pid: child.pid!,
@@ -47,6 +55,7 @@ export async function startRole(args: readonly string[], env: Record<string, str
       await end(child, 'SIGKILL');
     },
     stop: () => end(child, 'SIGTERM'),
+    exited,
     log: () => lines,
   };
 }
