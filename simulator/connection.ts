@@ -3,15 +3,13 @@
  * attempt is a new mqtt.js client; this file is the only layer that retries.
  */
 import { connect, type MqttClient } from 'mqtt';
-import type { Message } from './device.ts';
-import type { Outbox } from './outbox.ts';
+import type { Outbox, Transmission } from './outbox.ts';
 import type { Random } from './random.ts';
 
 export interface ConnectionSettings {
   readonly broker: string;
   readonly credentials: { readonly username: string; readonly password: string } | null;
   readonly clientId: string;
-  readonly topic: string;
   readonly qos: 0 | 1 | 2;
   readonly keepaliveSeconds: number;
   readonly connectTimeoutMs: number;
@@ -20,13 +18,15 @@ export interface ConnectionSettings {
 }
 
 export interface ConnectionEvents {
+  /** A CONNECT is on its way. */
+  opening(): void;
   /** `isFirst`: of this device. */
   connected(isFirst: boolean): void;
   /** An open connection ended, or one could not be opened. */
   lost(wasOpen: boolean, reason: string): void;
-  sent(message: Message, isResend: boolean): void;
-  /** PUBACK or PUBCOMP came; once per message. Never for QoS 0. */
-  acknowledged(message: Message): void;
+  sent(transmission: Transmission, isResend: boolean): void;
+  /** PUBACK or PUBCOMP came; once per transmission. Never for QoS 0. */
+  acknowledged(transmission: Transmission): void;
   /** Calls `retry` after a delay. */
   retryIn(delayMs: number, retry: () => void): void;
 }
@@ -38,11 +38,14 @@ export class Connection {
   readonly #random: Random;
   #client: MqttClient | null = null;
   #closing: MqttClient | null = null;
+  /** Left open by their device, and read no more. At most one for each time it was told to. */
+  readonly #abandoned = new Set<MqttClient>();
   #isOpen = false;
   #wasEverOpen = false;
   /** The socket takes no more for now. Only QoS 0 needs to look: the others have their bound in flight. */
   #isFull = false;
   #failures = 0;
+  #isOffline = false;
   #isClosed = false;
 
   constructor(settings: ConnectionSettings, outbox: Outbox, events: ConnectionEvents, random: Random) {
@@ -53,7 +56,7 @@ export class Connection {
   }
 
   open(): void {
-    if (this.#client !== null || this.#isClosed) return;
+    if (this.#client !== null || this.#isOffline || this.#isClosed) return;
     const { broker, credentials, clientId, keepaliveSeconds, connectTimeoutMs } = this.#settings;
     const client = connect(broker, {
       protocolVersion: 4,
@@ -68,6 +71,7 @@ export class Connection {
       log: () => {},
     });
     this.#client = client;
+    this.#events.opening();
     client.on('connect', () => this.#opened(client));
     client.on('error', (error) =>
       this.#ended(client, error.message || (error as NodeJS.ErrnoException).code || 'error'),
@@ -80,8 +84,40 @@ export class Connection {
     while (this.#isOpen && !this.#isFull) {
       const sending = this.#outbox.take();
       if (sending === null) return;
-      this.#send(this.#client!, sending.message, sending.isResend);
+      this.#send(this.#client!, sending.transmission, sending.isResend);
     }
+  }
+
+  /** Breaks the connection without a word; it is opened again as after any loss. */
+  cut(): void {
+    if (this.#client !== null) this.#ended(this.#client, 'cut on purpose');
+  }
+
+  /** Breaks the connection, and opens none until `goOnline`. */
+  goOffline(): void {
+    this.#isOffline = true;
+    this.cut();
+  }
+
+  goOnline(): void {
+    this.#isOffline = false;
+    this.#failures = 0;
+    this.open();
+  }
+
+  /** Reads nothing more of what the broker says, and goes on writing. */
+  stall(): void {
+    this.#client?.stream.pause();
+  }
+
+  /** Opens a new connection; the one there is stays open and unread, until the broker or `close` ends it. */
+  abandon(): void {
+    const client = this.#client;
+    if (client === null) return;
+    this.#abandoned.add(client);
+    client.stream.once('close', () => this.#abandoned.delete(client));
+    this.#lose('left open on purpose');
+    this.open();
   }
 
   /** Says DISCONNECT after what was written before it; resolves when the socket is closed. No more attempts follow. */
@@ -93,6 +129,7 @@ export class Connection {
     this.#isOpen = false;
     this.#client = null;
     this.#closing = client;
+    for (const abandoned of this.#abandoned) abandoned.end(true);
     await client?.endAsync(!isPolite);
   }
 
@@ -113,27 +150,33 @@ export class Connection {
 
   #ended(client: MqttClient, reason: string): void {
     if (this.#client !== client) return;
-    const wasOpen = this.#isOpen;
-    this.#client = null;
-    this.#isOpen = false;
-    this.#outbox.connectionLost();
     client.end(true);
-    this.#events.lost(wasOpen, reason);
+    this.#lose(reason);
+    if (this.#isOffline) return;
     const { reconnectMs, maxReconnectMs } = this.#settings;
     const longestMs = Math.min(maxReconnectMs, reconnectMs * 2 ** Math.min(this.#failures, 30));
     this.#failures++;
     this.#events.retryIn(longestMs * (0.5 + this.#random() / 2), () => this.open());
   }
 
-  #send(client: MqttClient, message: Message, isResend: boolean): void {
-    const { topic, qos } = this.#settings;
-    this.#events.sent(message, isResend);
+  #lose(reason: string): void {
+    const wasOpen = this.#isOpen;
+    this.#client = null;
+    this.#isOpen = false;
+    this.#outbox.connectionLost();
+    this.#events.lost(wasOpen, reason);
+  }
+
+  #send(client: MqttClient, transmission: Transmission, isResend: boolean): void {
+    const { qos } = this.#settings;
+    const { topic, payload } = transmission.message;
+    this.#events.sent(transmission, isResend);
     if (qos === 0) {
-      this.#outbox.settle(message);
+      this.#outbox.settle(transmission);
       this.#isFull = true;
       let isBack = false;
       // Called at once, or when the socket has drained.
-      client.publish(topic, message.payload, { qos }, () => {
+      client.publish(topic, payload, { qos }, () => {
         if (this.#client !== client) return;
         this.#isFull = false;
         if (isBack) this.pump();
@@ -141,10 +184,10 @@ export class Connection {
       isBack = true;
       return;
     }
-    client.publish(topic, message.payload, { qos, dup: isResend }, (error) => {
+    client.publish(topic, payload, { qos, dup: isResend }, (error) => {
       // Whatever fails here ends the connection, and the outbox still holds the message.
-      if (error || this.#client !== client || !this.#outbox.settle(message)) return;
-      this.#events.acknowledged(message);
+      if (error || this.#client !== client || !this.#outbox.settle(transmission)) return;
+      this.#events.acknowledged(transmission);
       this.pump();
     });
   }

@@ -1,6 +1,6 @@
 /** What a run did, for people and for programs, and whether it did what was asked. */
 import type { SimulatorOptions } from './options.ts';
-import type { SimulatorStats } from './simulator.ts';
+import type { SimulatorStats } from './tally.ts';
 
 export interface Report extends SimulatorStats {
   readonly version: string;

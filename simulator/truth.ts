@@ -5,9 +5,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { messageOf, SluiceError } from '../core/errors.ts';
-import { routeOf } from '../core/route.ts';
 import { type Expectation, type TruthMessage, type TruthRun, truthVersion } from '../core/truth.ts';
-import type { Message } from './device.ts';
+import type { Message } from './message.ts';
 
 export interface TruthSettings {
   /** An existing file is written over. */
@@ -23,10 +22,23 @@ export interface TruthSettings {
   readonly startedAtMs: number;
 }
 
+/** A device as the pipeline knows it. */
+export interface KnownDevice {
+  readonly site: string;
+  readonly device: string;
+}
+
 /** A message on its way. */
 interface Pending {
-  readonly topic: string;
+  readonly from: KnownDevice;
+  readonly n: number;
+  readonly dueMs: number;
   sentMs: number | null;
+  /** Times it was sent on purpose. */
+  copies: number;
+  acknowledgedMs: number | null;
+  /** Times it is still to be sent, or to be acknowledged. */
+  outstanding: number;
 }
 
 /** Lines are written together: a file system call for each would cost more than the message. */
@@ -55,58 +67,75 @@ export class TruthWriter {
     this.#line({ kind: 'run', truthVersion, version, run, scenario, seed, startedAtMs, broker, qos });
   }
 
-  made(topic: string, message: Message): void {
-    this.#pending.set(message, { topic, sentMs: null });
-  }
-
-  /** The first time. At QoS 0 nothing more is heard of it. */
-  sent(message: Message, nowMs: number): void {
-    const pending = this.#pending.get(message);
-    if (pending === undefined) return;
-    pending.sentMs = nowMs;
-    if (this.#settings.qos === 0) this.#write(message, pending, null);
-  }
-
-  acknowledged(message: Message, nowMs: number): void {
-    const pending = this.#pending.get(message);
-    if (pending !== undefined) this.#write(message, pending, nowMs);
+  /** It is to be sent, `n`th of its device. `dueMs`: when. */
+  handed(from: KnownDevice, n: number, message: Message, dueMs: number): void {
+    const { copies } = message;
+    const pending = { from, n, dueMs, sentMs: null, copies: 0, acknowledgedMs: null, outstanding: copies };
+    this.#pending.set(message, pending);
   }
 
   /** Never to be sent. */
-  skipped(message: Message): void {
+  never(from: KnownDevice, n: number, message: Message, dueMs: number): void {
+    this.handed(from, n, message, dueMs);
+    this.#write(message, this.#pending.get(message)!);
+  }
+
+  /** A copy of it, for the first time. At QoS 0 nothing more is heard of it. */
+  sent(message: Message, nowMs: number): void {
     const pending = this.#pending.get(message);
-    if (pending !== undefined) this.#write(message, pending, null);
+    if (pending === undefined) return;
+    pending.sentMs ??= nowMs;
+    pending.copies++;
+    if (this.#settings.qos === 0) this.#settle(message, pending);
+  }
+
+  /** A copy of it. */
+  acknowledged(message: Message, nowMs: number): void {
+    const pending = this.#pending.get(message);
+    if (pending === undefined) return;
+    pending.acknowledgedMs ??= nowMs;
+    this.#settle(message, pending);
+  }
+
+  /** A copy of it is not sent again, nor for the first time. */
+  givenUp(message: Message): void {
+    const pending = this.#pending.get(message);
+    if (pending !== undefined) this.#settle(message, pending);
   }
 
   /** Writes what is still on its way, unacknowledged. Idempotent. */
   close(): void {
     if (this.#descriptor === null) return;
-    for (const [message, pending] of this.#pending) this.#write(message, pending, null);
+    for (const [message, pending] of this.#pending) this.#write(message, pending);
     this.#flush();
     closeSync(this.#descriptor);
     this.#descriptor = null;
   }
 
-  #write(message: Message, { topic, sentMs }: Pending, acknowledgedMs: number | null): void {
+  #settle(message: Message, pending: Pending): void {
+    pending.outstanding--;
+    if (pending.outstanding === 0) this.#write(message, pending);
+  }
+
+  #write(message: Message, { from, n, dueMs, sentMs, copies, acknowledgedMs }: Pending): void {
     this.#pending.delete(message);
-    // Checked at the start: verify finds a device by the record key, which the route gives.
-    const { site, device } = routeOf(topic)!;
-    const { seq, timeMs, fields, payload } = message;
+    const { site, device } = from;
+    const { topic, payload, reading, faults } = message;
     this.#line({
       kind: 'message',
       site,
       device,
-      n: seq,
+      n,
       topic,
       digest: createHash('sha256').update(payload).digest('base64url'),
-      reading: { timeMs, seq, fields },
-      intendedMs: timeMs,
+      reading,
+      intendedMs: dueMs,
       sentMs,
       acknowledgedMs,
-      copies: sentMs === null ? 0 : 1,
-      faults: [],
-      expect: { as: sentMs === null ? 'not_sent' : 'stored' } satisfies Expectation,
-    } satisfies TruthMessage);
+      copies,
+      faults,
+      expect: expectationOf(message, sentMs !== null),
+    });
   }
 
   #line(content: TruthRun | TruthMessage): void {
@@ -121,4 +150,9 @@ export class TruthWriter {
     this.#lines = [];
     this.#bytes = 0;
   }
+}
+
+/** What was never sent must not be there, whatever it should have ended as; what the broker refuses need not be sent. */
+function expectationOf({ expect }: Message, isSent: boolean): Expectation {
+  return isSent || expect.as === 'refused_by_broker' ? expect : { as: 'not_sent' };
 }

@@ -2,6 +2,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/log.ts';
+import type { Fleet } from '../../simulator/fleet.ts';
 import { defaultSimulatorOptions, type SimulatorOptions } from '../../simulator/options.ts';
 import { constant } from '../../simulator/signals.ts';
 import { type AcknowledgedReading, Simulator } from '../../simulator/simulator.ts';
@@ -9,13 +10,18 @@ import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { RawBroker } from './raw-broker.ts';
+import { testFleet } from './test-fleet.ts';
+
+type Over = Partial<SimulatorOptions & Pick<Fleet, 'intervalMs' | 'profile'>> & { devices?: number };
 
 /** A fleet stopped with its test; quick, so that tests are. */
-function openFleet(broker: string, over: Partial<SimulatorOptions> = {}, { clock = systemClock as Clock } = {}) {
+function openFleet(broker: string, over: Over = {}, { clock = systemClock as Clock } = {}) {
+  const { devices: count = 3, intervalMs = 5, profile, ...options } = over;
+  const fleets = [testFleet({ count, intervalMs, ...(profile && { profile }) })];
   const acknowledged: AcknowledgedReading[] = [];
   const log = { ...silentLogger, warn: vi.fn(), info: vi.fn() };
   const fleet = new Simulator(
-    { ...defaultSimulatorOptions, broker, devices: 3, intervalMs: 5, reconnectMs: 20, maxReconnectMs: 40, ...over },
+    { ...defaultSimulatorOptions, scenario: 'test', fleets, broker, reconnectMs: 20, maxReconnectMs: 40, ...options },
     { clock, log, run: 'r1', onAcknowledged: (reading) => void acknowledged.push(reading) },
   );
   onTestFinished(() => fleet.stop());

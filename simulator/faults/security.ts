@@ -1,0 +1,26 @@
+/** Messages of those who should not send them. */
+import type { Effect } from './draft.ts';
+import type { Fault, FaultName } from './spec.ts';
+
+export type SecurityFault = Fault<Extract<FaultName, `security.${string}`>>;
+
+/** `fillIn` puts the device's names into a topic. */
+export function securityEffect(spec: SecurityFault, fillIn: (template: string) => string): Effect {
+  switch (spec.fault) {
+    case 'security.wrong_password':
+      return (draft) => {
+        draft.isByIntruder = true;
+        draft.expect = { as: 'refused_by_broker' };
+        return true;
+      };
+    case 'security.foreign_topic': {
+      const topic = fillIn(spec.topic);
+      return (draft) => {
+        draft.topic = topic;
+        draft.isReadable = false;
+        draft.expect = { as: 'dead_letter', reason: 'no_route' };
+        return true;
+      };
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/** What a run counts, and how long it took. */
+import { Histogram, type Quantiles } from './histogram.ts';
+
+/**
+ * A transmission is one sending of a message on purpose: a message that faults double has several, one that they lose has
+ * none. Transmissions: `made + copies = sent + waiting + skipped + lost + refused before they were sent`, and above QoS 0
+ * `sent = acknowledged + in flight + given up`.
+ */
+export interface SimulatorStats {
+  readonly devices: number;
+  readonly connected: number;
+  /** Were connected at least once. */
+  readonly everConnected: number;
+  /** Messages. */
+  readonly made: number;
+  /** Transmissions of a message beyond its first. */
+  readonly copies: number;
+  /** At least once. */
+  readonly sent: number;
+  /** Sent again on a new connection. */
+  readonly resent: number;
+  readonly acknowledged: number;
+  /** Held by the devices: sent without acknowledgement, waiting, or delayed on purpose. */
+  readonly unacknowledged: number;
+  /** Not sent, because the device held `maxHeld` others. */
+  readonly skipped: number;
+  /** Messages that faults lose before they are sent. */
+  readonly lost: number;
+  /** Given up as the broker had to refuse them. */
+  readonly refused: number;
+  /** Fault → messages that it hit. */
+  readonly faults: Readonly<Record<string, number>>;
+  /** Connections that failed or were lost, whether by a fault or not. */
+  readonly errors: number;
+  readonly lastError: string | null;
+  readonly reconnects: number;
+  /** From CONNECT to CONNACK; `null` before the first. */
+  readonly connectMs: Quantiles | null;
+  /** From the time a message was to be sent to its acknowledgement; `null` before the first. */
+  readonly ackMs: Quantiles | null;
+}
+
+export class Tally {
+  connected = 0;
+  everConnected = 0;
+  made = 0;
+  copies = 0;
+  sent = 0;
+  resent = 0;
+  acknowledged = 0;
+  held = 0;
+  skipped = 0;
+  lost = 0;
+  refused = 0;
+  errors = 0;
+  lastError: string | null = null;
+  reconnects = 0;
+  readonly connectMs = new Histogram();
+  readonly ackMs = new Histogram();
+  readonly #faults = new Map<string, number>();
+
+  hitBy(faults: readonly string[]): void {
+    for (const fault of faults) this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + 1);
+  }
+
+  stats(devices: number): SimulatorStats {
+    return {
+      devices,
+      connected: this.connected,
+      everConnected: this.everConnected,
+      made: this.made,
+      copies: this.copies,
+      sent: this.sent,
+      resent: this.resent,
+      acknowledged: this.acknowledged,
+      unacknowledged: this.held,
+      skipped: this.skipped,
+      lost: this.lost,
+      refused: this.refused,
+      faults: Object.fromEntries([...this.#faults].sort(([a], [b]) => (a < b ? -1 : 1))),
+      errors: this.errors,
+      lastError: this.lastError,
+      reconnects: this.reconnects,
+      connectMs: this.connectMs.quantiles(),
+      ackMs: this.ackMs.quantiles(),
+    };
+  }
+}
