@@ -1,6 +1,6 @@
 /**
  * CPU-seconds per million messages of the gateway process and of the processor process, each measured from outside
- * while nothing else runs in it. See `bench/README.md` before you compare anything.
+ * while nothing else runs in it. See `docs/benchmarks.md` before you compare anything.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, createWriteStream } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { systemClock } from '../../core/clock.ts';
@@ -47,7 +47,11 @@ export interface ChaosResult {
   readonly report: VerifyReport | null;
 }
 
-const program = join(import.meta.dirname, '../../bin/sluice.js');
+const root = join(import.meta.dirname, '../..');
+const program = join(root, 'bin/sluice.js');
+const rules = join(root, 'simulator/scenario/shipped/chaos.rules.yaml');
+/** A user, so that there is a password that can be wrong. */
+const credentials = { SLUICE_MQTT_USERNAME: 'fleet', SLUICE_MQTT_PASSWORD: 'only-for-chaos' };
 
 /** Short silences, so that a frozen processor outlives its session and the last windows close within seconds. */
 const config = `processing: { sessionTimeoutMs: 6s, idleAfterMs: 3s, snapshotEveryMs: 2s }
@@ -61,10 +65,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { on, seed, loadMs, folder, rate } = options;
   const say = recorder(options);
   const configFile = join(folder, 'sluice.yaml');
-  await writeFile(configFile, config);
+  await writeFile(configFile, `rules: ${join(folder, 'rules.yaml')}\n${config}`);
+  await copyFile(rules, join(folder, 'rules.yaml'));
   // Log and database hold each message several times; what is filled is the rest.
   const diskMiB = 128 + Math.ceil((rate * loadMs) / 1000 / 500);
-  const setup = await openSetup(on, folder, configFile, { diskMiB, say });
+  const setup = await openSetup(on, folder, configFile, { credentials, diskMiB, say });
   const balancer = new Balancer(() => setup.roles.flatMap(({ mqttPort }) => (mqttPort === null ? [] : [mqttPort])));
   try {
     for (const line of setup.missing) say('here', line);
@@ -113,8 +118,8 @@ async function simulate(broker: string, { seed, loadMs, devices, rate, folder }:
   const size = ['--devices', String(devices), '--rate', String(rate), '--seed', String(seed)];
   const ends = ['--duration', `${loadMs}ms`, '--drain', drain];
   const { code } = await sluice(
-    ['simulate', '--broker', broker, ...size, ...ends, '--truth', join(folder, 'truth.ndjson')],
-    {},
+    ['simulate', 'chaos', '--broker', broker, ...size, ...ends, '--truth', join(folder, 'truth.ndjson')],
+    credentials,
     join(folder, 'simulate.log'),
   );
   return code;

@@ -31,19 +31,26 @@ const roleArgs: Readonly<Record<SetupName, Readonly<Record<string, string>>>> = 
   },
 };
 
+export interface SetupOptions {
+  /** Of the one user that the gateways let in, as environment. */
+  readonly credentials: Readonly<Record<string, string>>;
+  readonly diskMiB: number;
+  readonly say: Say;
+}
+
 /** Starts the servers, and no role yet. Throws when a server cannot be had. */
 export async function openSetup(
   name: SetupName,
   folder: string,
   configFile: string,
-  { diskMiB, say }: { readonly diskMiB: number; readonly say: Say },
+  { credentials, diskMiB, say }: SetupOptions,
 ): Promise<Setup> {
   const missing: string[] = [];
   const faketime = findFaketime();
   if (faketime === null) missing.push('no clock is moved: apt-get install libfaketime');
   const { parts: servers, env: serverEnv } =
     name === 'services' ? await startServers(folder) : await startDisk(folder, diskMiB, missing);
-  const env = { ...serverEnv, SLUICE_HTTP_PORT: '0', SLUICE_MQTT_PORT: '0' };
+  const env = { ...serverEnv, ...credentials, SLUICE_HTTP_PORT: '0', SLUICE_MQTT_PORT: '0' };
   const roles = Object.entries(roleArgs[name]).map(
     ([role, command]) => new RolePart(role, [command, '--config', configFile], env, { folder, faketime, say }),
   );
