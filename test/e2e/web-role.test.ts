@@ -3,6 +3,7 @@ import { connectAsync } from 'mqtt';
 import { describe, expect, test } from 'vitest';
 import type { Device, Overview } from '../../web/api.ts';
 import { backendNames, isAvailable, openBackend } from '../support/backends.ts';
+import { openEventStream } from '../support/event-stream.ts';
 import { eventually } from '../support/eventually.ts';
 import { startRole } from '../support/role-process.ts';
 
@@ -25,8 +26,8 @@ describe.each(backendNames)('on %s', (name) => {
         what: 'all three roles in /api/status',
       });
 
-      const events = await listen(`${web.http}/api/events`);
-      onTestFinished(() => events.close());
+      const { stream: events } = await openEventStream(`${web.http}/api/events`);
+      onTestFinished(() => events.leave());
       const client = await connectAsync(`mqtt://127.0.0.1:${gateway.mqttPort}`, { clientId: 's1' });
       onTestFinished(() => client.endAsync(true));
       await client.publishAsync('iot/lab/s1/telemetry', '{"temperature":21.5}', { qos: 1 });
@@ -79,30 +80,3 @@ describe.each(backendNames)('on %s', (name) => {
     },
   );
 });
-
-interface Listening {
-  of(name: string): unknown[];
-  close(): void;
-}
-
-async function listen(url: string): Promise<Listening> {
-  const leaving = new AbortController();
-  const response = await fetch(url, { signal: leaving.signal });
-  const events: { name: string; data: unknown }[] = [];
-  const read = async () => {
-    let rest = '';
-    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-      const blocks = (rest + chunk).split('\n\n');
-      rest = blocks.pop()!;
-      for (const block of blocks) {
-        const [event, data] = block.split('\n');
-        events.push({ name: event!.replace('event: ', ''), data: JSON.parse(data!.replace('data: ', '')) });
-      }
-    }
-  };
-  read().catch(() => {});
-  return {
-    of: (name) => events.filter((event) => event.name === name).map(({ data }) => data),
-    close: () => leaving.abort(),
-  };
-}

@@ -7,9 +7,9 @@ import type { Batch, BatchHandler, BusRecord, Committed } from '../../bus/port.t
 import type { PartitionLedger } from '../../core/ledger.ts';
 import { parseRules, type Rule } from '../../processors/rules/file.ts';
 import type { Processor } from '../../processors/runner.ts';
+import { withMethods } from '../support/with-methods.ts';
 import { rawRecord, startMs, unrulyFleet } from './records.ts';
 import { openRig, type Rig, readAll, topics } from './rig.ts';
-import { withMethods } from './with-methods.ts';
 
 const records = unrulyFleet(31, 600);
 

@@ -5,9 +5,9 @@ import { imbalances } from '../../core/ledger.ts';
 import { parseRules } from '../../processors/rules/file.ts';
 import type { Point } from '../../store/port.ts';
 import { eventually } from '../support/eventually.ts';
+import { withMethods } from '../support/with-methods.ts';
 import { rawRecord, startMs } from './records.ts';
 import { drained, openRig, type Rig, readAll, topics } from './rig.ts';
-import { withMethods } from './with-methods.ts';
 
 const options = { maxBatchRecords: 50, sessionTimeoutMs: 3000 };
 

@@ -6,9 +6,9 @@ import { parseRules } from '../../processors/rules/file.ts';
 import type { CommitNote } from '../../processors/state.ts';
 import { CrashPoint, crashingBus } from '../support/crash.ts';
 import { eventually } from '../support/eventually.ts';
+import { withMethods } from '../support/with-methods.ts';
 import { rawRecord, startMs, unrulyFleet } from './records.ts';
 import { drained, openRig, type Rig, readAll, topics } from './rig.ts';
-import { withMethods } from './with-methods.ts';
 
 const rules = parseRules('- { name: hot, severity: info, field: temperature, when: { above: 30 } }', 'rules.yaml');
 const records = unrulyFleet(21, 900);

@@ -22,6 +22,7 @@ import { type Backend, backendNames, isAvailable, openBackend } from '../support
 import { CrashPoint, type CrashStep, crashingBus, crashingStore } from '../support/crash.ts';
 import { eventually } from '../support/eventually.ts';
 import { type AcknowledgedReading, countDifferences, differences } from '../support/truth.ts';
+import { withMethods } from '../support/with-methods.ts';
 
 const site = 'lab';
 const devices = ['s1', 's2', 's3'];
@@ -306,16 +307,12 @@ function garbageOf(raw: readonly BusRecord[]): string[] {
 /** The bus, but for one append to the topic: it takes effect, and its caller is told that nobody knows. */
 function losingAnswer(bus: Bus, topic: string, nth: number, onLost: () => void): Bus {
   let appends = 0;
-  const append: Bus['append'] = async (to, records) => {
-    await bus.append(to, records);
-    if (to !== topic || ++appends !== nth) return;
-    onLost();
-    throw new SluiceError('BUS_UNAVAILABLE', 'the answer was lost on purpose');
-  };
-  return new Proxy(bus, {
-    get: (target, name: keyof Bus) => {
-      const value = name === 'append' ? append : target[name];
-      return typeof value === 'function' ? value.bind(target) : value;
+  return withMethods(bus, {
+    append: async (to, records) => {
+      await bus.append(to, records);
+      if (to !== topic || ++appends !== nth) return;
+      onLost();
+      throw new SluiceError('BUS_UNAVAILABLE', 'the answer was lost on purpose');
     },
   });
 }

@@ -16,6 +16,7 @@ import { type Backend, isAvailable, openBackend } from '../support/backends.ts';
 import { eventually } from '../support/eventually.ts';
 import { startOwnInflux } from '../support/influx-server.ts';
 import { type AcknowledgedReading, countDifferences, differences } from '../support/truth.ts';
+import { withMethods } from '../support/with-methods.ts';
 
 const outageMs = Number(process.env.SLUICE_TEST_OUTAGE_MS ?? 6000);
 const devices = ['s1', 's2', 's3', 's4'];
@@ -126,12 +127,8 @@ describe('an outage of the store', () => {
     onTestFinished(() => backend.close());
     const store = await backend.store();
     let isOut = false;
-    const failing: Store = new Proxy(store, {
-      get: (target, name: keyof Store) => {
-        if (name === 'write' && isOut) return () => Promise.reject(new StoreUnavailableError('the disk is full'));
-        const value = target[name];
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
+    const failing = withMethods(store, {
+      write: (points) => (isOut ? Promise.reject(new StoreUnavailableError('the disk is full')) : store.write(points)),
     });
     const outage = {
       begin: () => {

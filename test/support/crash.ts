@@ -4,6 +4,7 @@
  */
 import type { Batch, Bus } from '../../bus/port.ts';
 import type { Store } from '../../store/port.ts';
+import { withMethods } from './with-methods.ts';
 
 export class Crash extends Error {
   constructor() {
@@ -55,49 +56,19 @@ export class CrashPoint {
 }
 
 export function crashingBus(bus: Bus, point: CrashPoint): Bus {
-  return {
-    kind: bus.kind,
-    lanes: bus.lanes,
-    start: () => bus.start(),
-    close: () => bus.close(),
-    ping: () => bus.ping(),
-    createTopics: (specs) => bus.createTopics(specs),
-    partitionCount: (topic) => bus.partitionCount(topic),
+  return withMethods(bus, {
     append: (topic, records) => point.around(`append ${topic}`, () => bus.append(topic, records)),
     consume: (topic, group, handler, options) =>
       bus.consume(topic, group, (batch) => handler(crashingBatch(batch, point)), options),
-    read: (...args) => bus.read(...args),
-    follow: (...args) => bus.follow(...args),
-    lag: (...args) => bus.lag(...args),
-  };
+  });
 }
 
 function crashingBatch(batch: Batch, point: CrashPoint): Batch {
-  return {
-    topic: batch.topic,
-    partition: batch.partition,
-    assignment: batch.assignment,
-    records: batch.records,
-    endOffset: batch.endOffset,
-    closing: batch.closing,
-    heartbeat: () => batch.heartbeat(),
-    lastHeartbeatAtMs: () => batch.lastHeartbeatAtMs(),
+  return withMethods(batch, {
     commit: (offset, metadata) => point.around('commit', () => batch.commit(offset, metadata)),
-    seek: (offset) => batch.seek(offset),
-  };
+  });
 }
 
 export function crashingStore(store: Store, point: CrashPoint): Store {
-  return {
-    kind: store.kind,
-    start: () => store.start(),
-    close: () => store.close(),
-    ping: () => store.ping(),
-    setup: () => store.setup(),
-    write: (points) => point.around('write', () => store.write(points)),
-    history: (query) => store.history(query),
-    rollups: (query, every) => store.rollups(query, every),
-    newest: (sinceMs, limit) => store.newest(sinceMs, limit),
-    readings: (...args) => store.readings(...args),
-  };
+  return withMethods(store, { write: (points) => point.around('write', () => store.write(points)) });
 }

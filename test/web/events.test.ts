@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Overview } from '../../web/api.ts';
+import { type EventStream, openEventStream } from '../support/event-stream.ts';
 import { eventually } from '../support/eventually.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { withMethods } from '../support/with-methods.ts';
 import {
   alertOf,
   gatewayStatus,
@@ -16,46 +18,14 @@ import {
   topics,
 } from './harness.ts';
 
-interface Event {
-  readonly name: string;
-  readonly data: unknown;
-}
-
-interface Stream {
-  readonly events: Event[];
-  of(name: string): unknown[];
-  readonly ended: Promise<void>;
-  leave(): void;
-}
-
-/** As a browser's EventSource reads it. */
-async function listen(url: string): Promise<Stream> {
-  const leaving = new AbortController();
-  const response = await fetch(`${url}/api/events`, { signal: leaving.signal });
+async function listen(url: string): Promise<EventStream> {
+  const { response, stream } = await openEventStream(`${url}/api/events`);
+  onTestFinished(() => stream.leave());
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
   expect(response.headers.get('cache-control')).toBe('no-store');
   expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
-  const events: Event[] = [];
-  const read = async () => {
-    let rest = '';
-    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-      const blocks = (rest + chunk).split('\n\n');
-      rest = blocks.pop()!;
-      for (const block of blocks) {
-        const [event, data] = block.split('\n');
-        events.push({ name: event!.replace('event: ', ''), data: JSON.parse(data!.replace('data: ', '')) });
-      }
-    }
-  };
-  const ended = read().catch(() => {});
-  onTestFinished(() => leaving.abort());
-  return {
-    events,
-    of: (name) => events.filter((event) => event.name === name).map(({ data }) => data),
-    ended,
-    leave: () => leaving.abort(),
-  };
+  return stream;
 }
 
 test('a new client gets everything there is: status, devices, then the alerts, oldest first', async () => {
@@ -135,11 +105,10 @@ test('nobody listening costs the store nothing', async () => {
   const clock = new ManualClock();
   let asked = 0;
   const store = await openStore();
-  const counting = new Proxy(store, {
-    get: (target, name) => {
-      if (name === 'newest') asked++;
-      const method = Reflect.get(target, name);
-      return typeof method === 'function' ? method.bind(target) : method;
+  const counting = withMethods(store, {
+    newest: (sinceMs, limit) => {
+      asked++;
+      return store.newest(sinceMs, limit);
     },
   });
   const { url } = await openRig({ clock, store: counting });
