@@ -1,96 +1,133 @@
 /**
- * A device's MQTT connection: opened again for as long as it takes, with everything unacknowledged sent again. Each
- * attempt is a new mqtt.js client; this file is the only layer that retries.
+ * A device's MQTT connection: opened again for as long as it takes, with everything unacknowledged sent again. Below it
+ * is one `Link` at a time; this file is the only layer that retries.
  */
-import { connect, type MqttClient } from 'mqtt';
+import { generate, type IConnectPacket } from 'mqtt-packet';
+import type { Dial } from './endpoint.ts';
+import { answerTypes, Link, type LinkHandler } from './link.ts';
+import type { Will } from './options.ts';
 import type { Outbox, Transmission } from './outbox.ts';
 import type { Random } from './random.ts';
+import { Session } from './session.ts';
 
 export interface ConnectionSettings {
-  readonly broker: string;
+  readonly dial: Dial;
   readonly credentials: { readonly username: string; readonly password: string } | null;
   readonly clientId: string;
+  /** `false`: the broker keeps the session, and what was in flight is sent again under its packet id. */
+  readonly clean: boolean;
+  readonly will: Will | null;
   readonly qos: 0 | 1 | 2;
+  /** 0: none. */
   readonly keepaliveSeconds: number;
   readonly connectTimeoutMs: number;
   readonly reconnectMs: number;
   readonly maxReconnectMs: number;
+  /** `false`: each call of `open` is one attempt. */
+  readonly isReopened: boolean;
 }
 
 export interface ConnectionEvents {
-  /** A CONNECT is on its way. */
-  opening(): void;
-  /** `isFirst`: of this device. */
-  connected(isFirst: boolean): void;
+  /** `isFirst`: of this device. `connectMs`: from when it was to be opened to CONNACK. */
+  connected(isFirst: boolean, connectMs: number): void;
   /** An open connection ended, or one could not be opened. */
   lost(wasOpen: boolean, reason: string): void;
   sent(transmission: Transmission, isResend: boolean): void;
   /** PUBACK or PUBCOMP came; once per transmission. Never for QoS 0. */
   acknowledged(transmission: Transmission): void;
-  /** Calls `retry` after a delay. */
-  retryIn(delayMs: number, retry: () => void): void;
 }
+
+export interface ConnectionTimer {
+  nowMs(): number;
+  /** Calls `run` when it is time, or a little later. */
+  at(atMs: number, run: () => void): void;
+}
+
+const refusals: Readonly<Record<number, string>> = {
+  1: 'Unacceptable protocol version',
+  2: 'Identifier rejected',
+  3: 'Server unavailable',
+  4: 'Bad user name or password',
+  5: 'Not authorized',
+};
+const pingPacket = generate({ cmd: 'pingreq' });
+const disconnectPacket = generate({ cmd: 'disconnect' });
+/** Of half a keepalive each, after the one at whose end it asked with a PINGREQ. */
+const silentChecks = 3;
 
 export class Connection {
   readonly #settings: ConnectionSettings;
   readonly #outbox: Outbox;
   readonly #events: ConnectionEvents;
+  readonly #timer: ConnectionTimer;
   readonly #random: Random;
-  #client: MqttClient | null = null;
-  #closing: MqttClient | null = null;
+  readonly #session = new Session();
+  readonly #handler: LinkHandler;
+  #link: Link | null = null;
+  #closing: Link | null = null;
   /** Left open by their device, and read no more. At most one for each time it was told to. */
-  readonly #abandoned = new Set<MqttClient>();
+  #abandoned: readonly Link[] = [];
+  #dueMs = 0;
   #isOpen = false;
   #wasEverOpen = false;
-  /** The socket takes no more for now. Only QoS 0 needs to look: the others have their bound in flight. */
-  #isFull = false;
   #failures = 0;
+  #isStalled = false;
   #isOffline = false;
   #isClosed = false;
+  /** Since the last look at whether the other end lives. */
+  #hasWritten = false;
+  #hasHeard = false;
+  #silentFor = 0;
 
-  constructor(settings: ConnectionSettings, outbox: Outbox, events: ConnectionEvents, random: Random) {
+  constructor(
+    settings: ConnectionSettings,
+    outbox: Outbox,
+    events: ConnectionEvents,
+    timer: ConnectionTimer,
+    random: Random,
+  ) {
     this.#settings = settings;
     this.#outbox = outbox;
     this.#events = events;
+    this.#timer = timer;
     this.#random = random;
+    this.#handler = {
+      onReady: () => this.#link!.write(this.#connectPacket()),
+      onAnswer: (type, body) => this.#answered(type, body),
+      onPause: () => this.pump(),
+      onDrain: () => this.pump(),
+      onEnd: (reason) => this.#ended(reason),
+    };
   }
 
-  open(): void {
-    if (this.#client !== null || this.#isOffline || this.#isClosed) return;
-    const { broker, credentials, clientId, keepaliveSeconds, connectTimeoutMs } = this.#settings;
-    const client = connect(broker, {
-      protocolVersion: 4,
-      clientId,
-      ...credentials,
-      keepalive: keepaliveSeconds,
-      connectTimeout: connectTimeoutMs,
-      clean: true,
-      reconnectPeriod: 0,
-      queueQoSZero: false,
-      // Its trace costs even when nobody reads it.
-      log: () => {},
+  /** `dueMs`: when it was to be opened. */
+  open(dueMs = this.#timer.nowMs()): void {
+    if (this.#link !== null || this.#isOffline || this.#isClosed) return;
+    const { dial, connectTimeoutMs } = this.#settings;
+    this.#dueMs = dueMs;
+    const link = Link.open(dial, this.#handler);
+    this.#link = link;
+    this.#timer.at(this.#timer.nowMs() + connectTimeoutMs, () => {
+      if (this.#link === link && !this.#isOpen) this.#fail(`no CONNACK within ${connectTimeoutMs} ms`);
     });
-    this.#client = client;
-    this.#events.opening();
-    client.on('connect', () => this.#opened(client));
-    client.on('error', (error) =>
-      this.#ended(client, error.message || (error as NodeJS.ErrnoException).code || 'error'),
-    );
-    client.on('close', () => this.#ended(client, 'the connection was closed'));
   }
 
   /** Sends what waits, as far as it may. */
   pump(): void {
-    while (this.#isOpen && !this.#isFull) {
-      const sending = this.#outbox.take();
-      if (sending === null) return;
-      this.#send(this.#client!, sending.transmission, sending.isResend);
-    }
+    const link = this.#link;
+    if (link === null || !this.#isOpen) return;
+    link.batch(() => {
+      while (this.#isOpen && !link.isFull) {
+        const sending = this.#outbox.take();
+        if (sending === null) return;
+        this.#send(link, sending.transmission, sending.isResend);
+      }
+    });
   }
 
   /** Breaks the connection without a word; it is opened again as after any loss. */
   cut(): void {
-    if (this.#client !== null) this.#ended(this.#client, 'cut on purpose');
+    if (this.#link !== null) this.#fail('cut on purpose');
   }
 
   /** Breaks the connection, and opens none until `goOnline`. */
@@ -105,90 +142,170 @@ export class Connection {
     this.open();
   }
 
-  /** Reads nothing more of what the broker says, and goes on writing. */
+  /** Reads nothing more of what the broker says, and goes on writing, until it finds that nothing comes back. */
   stall(): void {
-    this.#client?.stream.pause();
+    this.#isStalled = this.#link !== null;
+    this.#link?.stall();
   }
 
-  /** Opens a new connection; the one there is stays open and unread, until the broker or `close` ends it. */
+  /** Opens a new connection in place of a stalled one, which stays open and unread until `close` or the broker ends it. */
   abandon(): void {
-    const client = this.#client;
-    if (client === null) return;
-    this.#abandoned.add(client);
-    client.stream.once('close', () => this.#abandoned.delete(client));
+    const link = this.#link;
+    if (link === null || !this.#isStalled) return;
+    link.abandon();
+    this.#abandoned = [...this.#abandoned, link];
     this.#lose('left open on purpose');
     this.open();
   }
 
   /** Says DISCONNECT after what was written before it; resolves when the socket is closed. No more attempts follow. */
   async close(): Promise<void> {
-    const client = this.#client;
-    // What is unanswered would keep an end with DISCONNECT waiting for ever.
-    const isPolite = this.#isOpen && this.#outbox.held === 0;
+    const link = this.#link;
+    const isPolite = this.#isOpen && !this.#isStalled;
     this.#isClosed = true;
     this.#isOpen = false;
-    this.#client = null;
-    this.#closing = client;
-    for (const abandoned of this.#abandoned) abandoned.end(true);
-    await client?.endAsync(!isPolite);
+    this.#link = null;
+    for (const abandoned of this.#abandoned) abandoned.destroy();
+    if (!isPolite) link?.destroy();
+    else {
+      this.#closing = link;
+      await link?.close(disconnectPacket);
+    }
   }
 
   /** Ends a close that takes too long. */
   destroy(): void {
-    this.#closing?.stream.destroy();
+    this.#closing?.destroy();
   }
 
-  #opened(client: MqttClient): void {
-    if (this.#client !== client) return;
+  #connectPacket(): Buffer {
+    const { clientId, clean, will, keepaliveSeconds, credentials } = this.#settings;
+    const packet: IConnectPacket = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId, clean };
+    packet.keepalive = keepaliveSeconds;
+    if (will !== null) packet.will = will;
+    if (credentials !== null) {
+      packet.username = credentials.username;
+      packet.password = Buffer.from(credentials.password);
+    }
+    return generate(packet);
+  }
+
+  #answered(type: number, body: number): void {
+    this.#hasHeard = true;
+    if (type === answerTypes.connack) this.#connected(body);
+    else if (!this.#isOpen) this.#fail(`the broker sent packet type ${type} before CONNACK`);
+    else if (type === answerTypes.pubrec) this.#received(body);
+    else if (type === answerTypes.puback || type === answerTypes.pubcomp) this.#completed(body);
+  }
+
+  #connected(body: number): void {
+    const code = body & 0xff;
+    if (this.#isOpen || code !== 0) {
+      this.#fail(this.#isOpen ? 'a second CONNACK' : `Connection refused: ${refusals[code] ?? `return code ${code}`}`);
+      return;
+    }
     this.#isOpen = true;
-    this.#isFull = false;
     this.#failures = 0;
-    this.#events.connected(!this.#wasEverOpen);
+    this.#silentFor = 0;
+    this.#events.connected(!this.#wasEverOpen, Math.max(0, this.#timer.nowMs() - this.#dueMs));
     this.#wasEverOpen = true;
-    this.pump();
+    const isResumed = body >> 8 === 1;
+    if (isResumed) this.#resume(this.#link!);
+    else this.#forgetSession();
+    this.#watch(this.#link!);
   }
 
-  #ended(client: MqttClient, reason: string): void {
-    if (this.#client !== client) return;
-    client.end(true);
+  /** Under the packet ids that the broker knows. */
+  #resume(link: Link): void {
+    for (const [id, transmission] of this.#session.inFlight()) {
+      if (!this.#outbox.isKept(transmission)) {
+        this.#session.complete(id);
+      } else if (this.#session.isReleased(id)) {
+        this.#release(link, id);
+      } else {
+        this.#events.sent(transmission, true);
+        this.#publish(link, transmission, id, true);
+      }
+    }
+  }
+
+  #forgetSession(): void {
+    this.#session.clear();
+    this.#outbox.connectionLost();
+  }
+
+  #received(id: number): void {
+    this.#session.release(id);
+    this.#release(this.#link!, id);
+  }
+
+  #completed(id: number): void {
+    const transmission = this.#session.complete(id);
+    if (transmission !== null && this.#outbox.settle(transmission)) this.#events.acknowledged(transmission);
+  }
+
+  #send(link: Link, transmission: Transmission, isResend: boolean): void {
+    this.#events.sent(transmission, isResend);
+    if (this.#settings.qos > 0) {
+      this.#publish(link, transmission, this.#session.begin(transmission), isResend);
+      return;
+    }
+    this.#outbox.settle(transmission);
+    this.#publish(link, transmission, null, false);
+  }
+
+  #publish(link: Link, { message }: Transmission, id: number | null, dup: boolean): void {
+    const { topic, payload } = message;
+    const { qos } = this.#settings;
+    const packet = { cmd: 'publish', topic, payload, qos, dup, retain: false } as const;
+    link.write(generate(id === null ? packet : { ...packet, messageId: id }));
+    this.#hasWritten = true;
+  }
+
+  #release(link: Link, id: number): void {
+    link.write(generate({ cmd: 'pubrel', messageId: id }));
+    this.#hasWritten = true;
+  }
+
+  /** Looks every half keepalive: asks when either side was silent, and gives up when nothing comes back. */
+  #watch(link: Link): void {
+    const { keepaliveSeconds } = this.#settings;
+    if (keepaliveSeconds === 0) return;
+    this.#timer.at(this.#timer.nowMs() + keepaliveSeconds * 500, () => {
+      if (this.#link !== link) return;
+      this.#silentFor = this.#hasHeard ? 0 : this.#silentFor + 1;
+      if (this.#silentFor >= silentChecks) {
+        this.#fail(`no answer for ${keepaliveSeconds} s`);
+        return;
+      }
+      if (!this.#hasHeard || !this.#hasWritten) link.write(pingPacket);
+      this.#hasHeard = false;
+      this.#hasWritten = false;
+      this.#watch(link);
+    });
+  }
+
+  #fail(reason: string): void {
+    this.#link!.destroy();
+    this.#ended(reason);
+  }
+
+  #ended(reason: string): void {
     this.#lose(reason);
-    if (this.#isOffline) return;
+    if (this.#isOffline || !this.#settings.isReopened) return;
     const { reconnectMs, maxReconnectMs } = this.#settings;
     const longestMs = Math.min(maxReconnectMs, reconnectMs * 2 ** Math.min(this.#failures, 30));
     this.#failures++;
-    this.#events.retryIn(longestMs * (0.5 + this.#random() / 2), () => this.open());
+    const dueMs = this.#timer.nowMs() + longestMs * (0.5 + this.#random() / 2);
+    this.#timer.at(dueMs, () => this.open(dueMs));
   }
 
   #lose(reason: string): void {
     const wasOpen = this.#isOpen;
-    this.#client = null;
+    this.#link = null;
     this.#isOpen = false;
-    this.#outbox.connectionLost();
+    this.#isStalled = false;
+    if (this.#settings.clean) this.#forgetSession();
     this.#events.lost(wasOpen, reason);
-  }
-
-  #send(client: MqttClient, transmission: Transmission, isResend: boolean): void {
-    const { qos } = this.#settings;
-    const { topic, payload } = transmission.message;
-    this.#events.sent(transmission, isResend);
-    if (qos === 0) {
-      this.#outbox.settle(transmission);
-      this.#isFull = true;
-      let isBack = false;
-      // Called at once, or when the socket has drained.
-      client.publish(topic, payload, { qos }, () => {
-        if (this.#client !== client) return;
-        this.#isFull = false;
-        if (isBack) this.pump();
-      });
-      isBack = true;
-      return;
-    }
-    client.publish(topic, payload, { qos, dup: isResend }, (error) => {
-      // Whatever fails here ends the connection, and the outbox still holds the message.
-      if (error || this.#client !== client || !this.#outbox.settle(transmission)) return;
-      this.#events.acknowledged(transmission);
-      this.pump();
-    });
   }
 }

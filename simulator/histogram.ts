@@ -1,38 +1,103 @@
-/** How often what duration occurred, in logarithmic buckets of less than four per cent: milliseconds from 0 to a day. */
-const perDecade = 64;
-const buckets = perDecade * 8;
+/**
+ * How often what duration occurred, in the layout of HdrHistogram: whole milliseconds up to 2047, above that three
+ * significant digits, up to a day. Its size is fixed, and two of them can be told apart or added exactly.
+ */
+const subBuckets = 2048;
+const halfBuckets = subBuckets / 2;
+const longestMs = 86_400_000;
+const slots = indexOf(longestMs) + 1;
 
 export interface Quantiles {
+  readonly count: number;
+  readonly min: number;
+  readonly mean: number;
   readonly p50: number;
+  readonly p90: number;
   readonly p99: number;
+  readonly p999: number;
   readonly max: number;
 }
 
 export class Histogram {
-  readonly #counts = new Float64Array(buckets);
+  readonly #counts: Float64Array;
   #total = 0;
-  #max = 0;
+  #sumMs = 0;
 
+  constructor(counts = new Float64Array(slots)) {
+    this.#counts = counts;
+  }
+
+  /** Negative is 0, more than a day is a day. */
   add(ms: number): void {
-    const bucket = ms < 1 ? 0 : 1 + Math.round(Math.log10(ms) * perDecade);
-    this.#counts[Math.min(bucket, buckets - 1)]!++;
+    const value = Math.min(longestMs, Math.max(0, Math.round(ms)));
+    this.#counts[indexOf(value)]!++;
     this.#total++;
-    this.#max = Math.max(this.#max, ms);
+    this.#sumMs += value;
+  }
+
+  get count(): number {
+    return this.#total;
+  }
+
+  copy(): Histogram {
+    const copy = new Histogram(this.#counts.slice());
+    copy.#total = this.#total;
+    copy.#sumMs = this.#sumMs;
+    return copy;
+  }
+
+  /** What was added since `earlier`, a copy of this one, was made. */
+  since(earlier: Histogram): Histogram {
+    const rest = new Histogram(this.#counts.map((count, index) => count - earlier.#counts[index]!));
+    rest.#total = this.#total - earlier.#total;
+    rest.#sumMs = this.#sumMs - earlier.#sumMs;
+    return rest;
+  }
+
+  /** Milliseconds, the highest that its slot stands for; `null` when nothing was added. */
+  quantile(q: number): number | null {
+    if (this.#total === 0) return null;
+    let left = Math.max(1, Math.ceil(this.#total * q));
+    return highestOf(
+      this.#counts.findIndex((count) => {
+        left -= count;
+        return left <= 0;
+      }),
+    );
   }
 
   /** `null` when nothing was added. */
   quantiles(): Quantiles | null {
     if (this.#total === 0) return null;
-    return { p50: this.#quantile(0.5), p99: this.#quantile(0.99), max: this.#max };
+    return {
+      count: this.#total,
+      min: this.quantile(0)!,
+      mean: Math.round((this.#sumMs / this.#total) * 100) / 100,
+      p50: this.quantile(0.5)!,
+      p90: this.quantile(0.9)!,
+      p99: this.quantile(0.99)!,
+      p999: this.quantile(0.999)!,
+      max: this.quantile(1)!,
+    };
   }
 
-  #quantile(q: number): number {
-    let left = Math.ceil(this.#total * q);
-    const bucket = this.#counts.findIndex((count) => {
-      left -= count;
-      return left <= 0;
+  /** The slots in which anything is: `[milliseconds, count]`, rising. */
+  slots(): [ms: number, count: number][] {
+    const filled: [number, number][] = [];
+    this.#counts.forEach((count, index) => {
+      if (count > 0) filled.push([highestOf(index), count]);
     });
-    if (bucket === 0) return 0;
-    return Math.min(this.#max, Math.round(10 ** ((bucket - 1) / perDecade) * 10) / 10);
+    return filled;
   }
+}
+
+/** Above 2047 each doubling has 1024 slots. */
+function indexOf(ms: number): number {
+  const shift = Math.max(0, 21 - Math.clz32(ms));
+  return shift * halfBuckets + (ms >> shift);
+}
+
+function highestOf(index: number): number {
+  const shift = Math.max(0, Math.floor(index / halfBuckets) - 1);
+  return ((index - shift * halfBuckets + 1) << shift) - 1;
 }

@@ -4,8 +4,9 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { routeOf } from '../core/route.ts';
-import { Connection, type ConnectionEvents } from './connection.ts';
+import { Connection, type ConnectionEvents, type ConnectionSettings, type ConnectionTimer } from './connection.ts';
 import { Device } from './device.ts';
+import type { Dial } from './endpoint.ts';
 import { DeviceFaults } from './faults/device-faults.ts';
 import { Interruptions } from './faults/interruptions.ts';
 import type { DeviceIdentity, Fleet } from './fleet.ts';
@@ -22,6 +23,9 @@ export interface MemberContext {
   readonly options: SimulatorOptions;
   /** Part of the client ids. */
   readonly run: string;
+  readonly dial: Dial;
+  /** The schedule, for connections. */
+  readonly timer: ConnectionTimer;
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly timeline: Timeline;
@@ -50,8 +54,8 @@ export class Member {
   readonly #device: Device;
   readonly #faults: DeviceFaults;
   readonly #own: Way;
-  /** Someone else who has its name and not its password. */
-  readonly #intruder: Way;
+  /** Someone else who has its name and not its password; once there is something to try it with. */
+  #intruder: Way | null = null;
   readonly #interruptions: Interruptions;
   /** Message → when it is to be sent. */
   readonly #delayed = new Map<Message, number>();
@@ -62,7 +66,6 @@ export class Member {
   /** It has a past to send, as fast as that is taken: the next message waits until there is room. */
   #isCatchingUp: boolean;
   #waitsForRoom = false;
-  #openingSinceMs = 0;
   /** A fault is breaking its connection right now. */
   #isInterrupting = false;
 
@@ -80,8 +83,7 @@ export class Member {
     this.#isCatchingUp = options.backfillMs > 0;
     this.#device = new Device(identity, { fleet, seed, startMs, firstMs });
     this.#faults = new DeviceFaults(faults, { identity, seed, format, topic, fillIn });
-    this.#own = this.#way(this.#ownEvents(), fillIn, options.credentials, '');
-    this.#intruder = this.#way(this.#intruderEvents(), fillIn, wrong(options.credentials), '-intruder');
+    this.#own = this.#way(this.#ownEvents(), { credentials: options.credentials, suffix: '', isReopened: true });
     this.#interruptions = new Interruptions(
       this.#faults.ofConnection,
       this.#own.connection,
@@ -89,7 +91,8 @@ export class Member {
       timeline,
       (act) => this.#interrupt(act),
     );
-    schedule.add(clock.nowMs() + waitMs, () => this.#own.connection.open());
+    const connectAtMs = clock.nowMs() + waitMs;
+    schedule.add(connectAtMs, () => this.#own.connection.open(connectAtMs));
     this.#scheduleNext();
   }
 
@@ -103,27 +106,38 @@ export class Member {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#own.connection.close(), this.#intruder.connection.close()]);
+    await Promise.all([this.#own.connection.close(), this.#intruder?.connection.close()]);
   }
 
   /** Ends a close that takes too long. */
   destroy(): void {
     this.#own.connection.destroy();
-    this.#intruder.connection.destroy();
+    this.#intruder?.connection.destroy();
   }
 
   #way(
     events: ConnectionEvents,
-    fillIn: (template: string) => string,
-    credentials: SimulatorOptions['credentials'],
-    suffix: string,
+    { suffix, ...own }: Pick<ConnectionSettings, 'credentials' | 'isReopened'> & { readonly suffix: string },
   ): Way {
-    const { options } = this.#context;
-    const { seed, maxInFlight, maxHeld } = options;
-    const settings = { ...options, credentials, clientId: `${fillIn(options.clientId)}${suffix}` };
+    const { options, run, dial, timer } = this.#context;
+    const { seed, maxInFlight, maxHeld, will } = options;
+    const fillIn = (template: string) => filledIn(template, this.#identity, run);
+    const settings = {
+      ...options,
+      ...own,
+      dial,
+      clientId: `${fillIn(options.clientId)}${suffix}`,
+      will: will && { ...will, topic: fillIn(will.topic), payload: fillIn(will.payload) },
+    };
     const outbox = new Outbox(maxInFlight, maxHeld, (transmission) => this.#givenUp(transmission));
     const random = randomStream(seed, this.#identity.device, `reconnect${suffix}`);
-    return { outbox, connection: new Connection(settings, outbox, events, random) };
+    return { outbox, connection: new Connection(settings, outbox, events, timer, random) };
+  }
+
+  #intruderWay(): Way {
+    const credentials = wrong(this.#context.options.credentials);
+    this.#intruder ??= this.#way(this.#intruderEvents(), { credentials, suffix: '-intruder', isReopened: false });
+    return this.#intruder;
   }
 
   #scheduleNext(): void {
@@ -157,8 +171,9 @@ export class Member {
       tally.lost++;
       this.#never(message, dueMs);
     } else if (message.isByIntruder) {
-      this.#hand(message, dueMs, this.#intruder);
-      this.#intruder.connection.open();
+      const intruder = this.#intruderWay();
+      this.#hand(message, dueMs, intruder);
+      intruder.connection.open();
     } else if (message.delayMs > 0) {
       this.#delay(message, dueMs + message.delayMs);
     } else if (message.isHeldBack && this.#heldBack === null) {
@@ -216,14 +231,11 @@ export class Member {
   }
 
   #ownEvents(): ConnectionEvents {
-    const { tally, clock, schedule, onConnected, onTrouble } = this.#context;
+    const { tally, onConnected, onTrouble } = this.#context;
     return {
       ...this.#transmissionEvents(),
-      opening: () => {
-        this.#openingSinceMs = clock.nowMs();
-      },
-      connected: (isFirst) => {
-        tally.connectMs.add(clock.nowMs() - this.#openingSinceMs);
+      connected: (isFirst, connectMs) => {
+        tally.connectMs.add(connectMs);
         tally.connected++;
         if (isFirst) tally.everConnected++;
         else tally.reconnects++;
@@ -233,7 +245,6 @@ export class Member {
         if (wasOpen) tally.connected--;
         if (!this.#isInterrupting) onTrouble(wasOpen, reason);
       },
-      retryIn: (delayMs, retry) => schedule.add(clock.nowMs() + delayMs, retry),
     };
   }
 
@@ -241,22 +252,21 @@ export class Member {
   #intruderEvents(): ConnectionEvents {
     return {
       ...this.#transmissionEvents(),
-      opening: () => {},
       connected: () => {},
-      lost: () => this.#intruder.outbox.giveUp(),
-      retryIn: () => {},
+      lost: () => this.#intruder?.outbox.giveUp(),
     };
   }
 
   #transmissionEvents(): Pick<ConnectionEvents, 'sent' | 'acknowledged'> {
     const { tally, truth, clock, options } = this.#context;
     return {
-      sent: ({ message }, isResend) => {
+      sent: ({ message, dueMs }, isResend) => {
         if (isResend) {
           tally.resent++;
           return;
         }
         tally.sent++;
+        tally.sendLagMs.add(clock.nowMs() - dueMs);
         truth?.sent(message, clock.nowMs());
         if (options.qos === 0) this.#release();
       },

@@ -68,9 +68,16 @@ export class Outbox {
   connectionLost(): void {
     const inFlight = [...this.#inFlight.values()];
     this.#inFlight = new Map();
-    const isToBeRefused = ({ message }: Transmission) => message.expect.as === 'refused_by_broker';
     this.#waiting = [...inFlight.filter((one) => !isToBeRefused(one)), ...this.#waiting];
     for (const transmission of inFlight.filter(isToBeRefused)) this.#onGivenUp(transmission);
+  }
+
+  /** The connection is gone, its session is not. `false`: this one, which was in flight, is given up. */
+  isKept(transmission: Transmission): boolean {
+    if (!isToBeRefused(transmission)) return true;
+    this.#inFlight.delete(transmission.order);
+    this.#onGivenUp(transmission);
+    return false;
   }
 
   /** Empties it: nothing more is to be sent. */
@@ -80,4 +87,8 @@ export class Outbox {
     this.#waiting = [];
     for (const transmission of all) this.#onGivenUp(transmission);
   }
+}
+
+function isToBeRefused({ message }: Transmission): boolean {
+  return message.expect.as === 'refused_by_broker';
 }

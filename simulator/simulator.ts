@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Fields } from '../core/reading.ts';
+import { type Dial, dialTo } from './endpoint.ts';
 import { type DeviceIdentity, identities } from './fleet.ts';
 import { Member, type MemberContext } from './member.ts';
 import type { Message } from './message.ts';
@@ -68,13 +69,16 @@ export class Simulator {
     return this.#finished.promise;
   }
 
-  /** Begins to connect and to send, and goes on by itself whether the broker can be reached or not. */
+  /**
+   * Begins to connect and to send, and goes on by itself whether the broker can be reached or not. Throws
+   * CONFIG_INVALID when certificate or key cannot be used.
+   */
   start(): void {
     if (this.#stopTicking !== null || this.#stopping !== null) return;
-    const { fleets, connectRate, durationMs, backfillMs, speed } = this.#options;
+    const { broker, tls, fleets, connectRate, durationMs, backfillMs, speed } = this.#options;
     const { clock } = this.#context;
     const startMs = clock.nowMs();
-    const context = this.#memberContext(new Timeline({ startMs, backfillMs, speed }));
+    const context = this.#memberContext(new Timeline({ startMs, backfillMs, speed }), dialTo(broker, tls));
     this.#members = fleets
       .flatMap((fleet) => identities(fleet).map((identity) => ({ fleet, identity })))
       .map(({ fleet, identity }, i) => new Member(identity, fleet, (i / connectRate) * 1000, context));
@@ -92,11 +96,13 @@ export class Simulator {
     return this.#tally.stats(this.#devices);
   }
 
-  #memberContext(timeline: Timeline): MemberContext {
+  #memberContext(timeline: Timeline, dial: Dial): MemberContext {
     const { run, clock, truth = null } = this.#context;
     return {
       options: this.#options,
       run,
+      dial,
+      timer: { nowMs: () => clock.nowMs(), at: (atMs, task) => this.#schedule.add(atMs, task) },
       clock,
       schedule: this.#schedule,
       timeline,
@@ -151,8 +157,7 @@ export class Simulator {
   }
 
   #onTrouble(wasOpen: boolean, reason: string): void {
-    this.#tally.errors++;
-    this.#tally.lastError = reason;
+    this.#tally.failed(reason);
     if (this.#saidTrouble) return;
     this.#saidTrouble = true;
     const what = wasOpen ? 'a connection was lost' : 'the broker cannot be reached';

@@ -30,15 +30,23 @@ export interface SimulatorStats {
   readonly refused: number;
   /** Fault → messages that it hit. */
   readonly faults: Readonly<Record<string, number>>;
-  /** Connections that failed or were lost, whether by a fault or not. */
+  /** Connections that failed or were lost, by no fault of the scenario. */
   readonly errors: number;
   readonly lastError: string | null;
+  /** Reason → errors, the most frequent first; beyond 50 reasons the new ones are counted together. */
+  readonly errorsByReason: Readonly<Record<string, number>>;
   readonly reconnects: number;
-  /** From CONNECT to CONNACK; `null` before the first. */
+  /** From when a connection was to be opened to CONNACK; `null` before the first. */
   readonly connectMs: Quantiles | null;
+  /** From the time a message was to be sent to when it first was: what this generator, its bounds and lost connections add. */
+  readonly sendLagMs: Quantiles | null;
   /** From the time a message was to be sent to its acknowledgement; `null` before the first. */
   readonly ackMs: Quantiles | null;
 }
+
+/** A reason may name an address or a port. */
+const maxReasons = 50;
+const otherReasons = 'other reasons';
 
 export class Tally {
   connected = 0;
@@ -52,15 +60,23 @@ export class Tally {
   skipped = 0;
   lost = 0;
   refused = 0;
-  errors = 0;
   lastError: string | null = null;
   reconnects = 0;
   readonly connectMs = new Histogram();
+  readonly sendLagMs = new Histogram();
   readonly ackMs = new Histogram();
   readonly #faults = new Map<string, number>();
+  readonly #errors = new Map<string, number>();
 
   hitBy(faults: readonly string[]): void {
     for (const fault of faults) this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + 1);
+  }
+
+  /** A connection failed or was lost. */
+  failed(reason: string): void {
+    this.lastError = reason;
+    const name = this.#errors.has(reason) || this.#errors.size < maxReasons ? reason : otherReasons;
+    this.#errors.set(name, (this.#errors.get(name) ?? 0) + 1);
   }
 
   stats(devices: number): SimulatorStats {
@@ -78,10 +94,12 @@ export class Tally {
       lost: this.lost,
       refused: this.refused,
       faults: Object.fromEntries([...this.#faults].sort(([a], [b]) => (a < b ? -1 : 1))),
-      errors: this.errors,
+      errors: [...this.#errors.values()].reduce((total, count) => total + count, 0),
       lastError: this.lastError,
+      errorsByReason: Object.fromEntries([...this.#errors].sort(([, a], [, b]) => b - a)),
       reconnects: this.reconnects,
       connectMs: this.connectMs.quantiles(),
+      sendLagMs: this.sendLagMs.quantiles(),
       ackMs: this.ackMs.quantiles(),
     };
   }

@@ -1,0 +1,49 @@
+/** Where the broker is, and how a connection to it is opened. One TLS context serves all devices. */
+import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import { messageOf, SluiceError } from '../core/errors.ts';
+import type { Tls } from './options.ts';
+
+export interface SocketHandler {
+  /** TCP, and TLS where it is used, is set up. */
+  onConnect(): void;
+  /** The bytes are the handler's until it returns. */
+  onRead(bytes: Uint8Array): void;
+}
+
+export type Dial = (handler: SocketHandler) => Socket;
+
+const defaultPorts: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883 };
+/** For all sockets: one read is dealt with before the next begins. */
+const readBuffer = Buffer.allocUnsafe(64 * 1024);
+
+/** `broker`: mqtt://host:port or mqtts://host:port. Throws CONFIG_INVALID when certificate or key cannot be used. */
+export function dialTo(broker: string, tls: Tls | null): Dial {
+  const url = new URL(broker);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = url.port === '' ? defaultPorts[url.protocol]! : Number(url.port);
+  const optionsOf = (handler: SocketHandler): TcpNetConnectOpts => ({
+    host,
+    port,
+    noDelay: true,
+    onread: {
+      buffer: readBuffer,
+      callback: (length, bytes) => {
+        handler.onRead(bytes.subarray(0, length));
+        return true;
+      },
+    },
+  });
+  if (url.protocol === 'mqtt:') return (handler) => connectTcp(optionsOf(handler), () => handler.onConnect());
+  const security = { secureContext: secureContextOf(tls), rejectUnauthorized: tls?.insecure !== true };
+  return (handler) => connectTls({ ...optionsOf(handler), ...security }, () => handler.onConnect());
+}
+
+function secureContextOf(tls: Tls | null): SecureContext {
+  const { ca, cert, key } = tls ?? { ca: null, cert: null, key: null };
+  try {
+    return createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) });
+  } catch (error) {
+    throw new SluiceError('CONFIG_INVALID', `the certificates or the key for TLS cannot be used: ${messageOf(error)}`);
+  }
+}
