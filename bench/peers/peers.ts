@@ -56,7 +56,7 @@ interface Figures {
 const problems: string[] = [];
 const names = flags.only.split(',');
 for (const name of names)
-  if (!(name in contenders)) problems.push(`--only ${name}: there are ${Object.keys(contenders)}`);
+  if (!(name in contenders)) problems.push(`--only ${name}: there are ${Object.keys(contenders).join(', ')}`);
 const load = {
   rate: numberOf('rate', flags.rate, 1),
   devices: numberOf('devices', flags.devices, 1),

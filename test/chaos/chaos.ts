@@ -47,11 +47,11 @@ Kafka and InfluxDB are found as \`npm test\` finds them. Exit codes: 0 all is ac
 const problems: string[] = [];
 const on = setupNames.find((name) => name === flags.on);
 if (on === undefined) problems.push(`--on ${flags.on}: there are ${setupNames.join(', ')}`);
-const firstSeed = flags.seed === undefined ? randomInt(1, 1_000_000) : numberOf('seed', flags.seed, 0);
-const runs = numberOf('runs', flags.runs, 1);
+const firstSeed = flags.seed === undefined ? randomInt(1, 1_000_000) : wholeOf('seed', flags.seed, 0);
+const runs = wholeOf('runs', flags.runs, 1);
 const minutes = numberOf('minutes', flags.minutes, 0.1);
-const faults = flags.faults === undefined ? Math.ceil(14 * minutes) : numberOf('faults', flags.faults, 1);
-const devices = numberOf('devices', flags.devices, 1);
+const faults = flags.faults === undefined ? Math.ceil(14 * minutes) : wholeOf('faults', flags.faults, 1);
+const devices = wholeOf('devices', flags.devices, 1);
 const rate = numberOf('rate', flags.rate, 1);
 if (on === undefined || problems.length > 0) {
   console.error(`chaos: wrong usage\n  ${problems.join('\n  ')}`);
@@ -112,5 +112,11 @@ function textOf(setup: SetupName, seed: number, { ok, faults: suffered, simulate
 function numberOf(name: string, given: string, atLeast: number): number {
   const number = Number(given);
   if (!(number >= atLeast)) problems.push(`--${name} ${given}: expected a number, at least ${atLeast}`);
+  return number;
+}
+
+function wholeOf(name: string, given: string, atLeast: number): number {
+  const number = numberOf(name, given, atLeast);
+  if (number >= atLeast && !Number.isInteger(number)) problems.push(`--${name} ${given}: expected a whole number`);
   return number;
 }

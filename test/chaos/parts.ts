@@ -1,7 +1,7 @@
 /** What a run of chaos consists of and can hurt. A part suffers one fault at a time and is up again when it is over. */
 import { execFileSync } from 'node:child_process';
 import { createWriteStream, writeFileSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { cp, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
@@ -177,8 +177,13 @@ export class DiskPart implements Part {
     }
   }
 
+  /** What was on it is in the folder afterwards. */
   async close(): Promise<void> {
+    const kept = `${this.#folder}.kept`;
+    await cp(this.#folder, kept, { recursive: true });
     execFileSync('umount', [this.#folder]);
+    await rm(this.#folder, { recursive: true });
+    await rename(kept, this.#folder);
   }
 }
 

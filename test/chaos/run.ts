@@ -3,19 +3,16 @@
  * processes are killed, frozen, restarted, starved of disk and told a wrong time, and then `sluice verify`. Everything
  * that tells of it is left in its folder.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { appendFileSync, createWriteStream } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { systemClock } from '../../core/clock.ts';
 import { resolveConfig } from '../../core/config.ts';
-import { messageOf } from '../../core/errors.ts';
 import { silentLogger } from '../../core/log.ts';
 import { setUp } from '../../pipeline.ts';
 import type { VerifyReport } from '../../verify/report.ts';
 import { Balancer } from './balancer.ts';
+import { simulate, verify } from './commands.ts';
 import type { Part, Say } from './parts.ts';
 import { type Fault, plan } from './schedule.ts';
 import { openSetup, type SetupName } from './setups.ts';
@@ -40,52 +37,60 @@ export interface ChaosResult {
   readonly faults: readonly Fault[];
   /** What could not be tried here, and how to get it. */
   readonly missing: readonly string[];
-  /** The fleet had its end: all that it made was acknowledged, or was broken on purpose. */
+  /** 0: all that was made was acknowledged, or broken on purpose. */
   readonly simulateCode: number | null;
   readonly verifyCode: number | null;
-  /** `null`: there was none; `verify.log` says why. */
+  /** `null`: there was none; `verify.log` in the folder says why. */
   readonly report: VerifyReport | null;
 }
 
-const root = join(import.meta.dirname, '../..');
-const program = join(root, 'bin/sluice.js');
-const rules = join(root, 'simulator/scenario/shipped/chaos.rules.yaml');
+const rules = join(import.meta.dirname, '../../simulator/scenario/shipped/chaos.rules.yaml');
 /** A user, so that there is a password that can be wrong. */
 const credentials = { SLUICE_MQTT_USERNAME: 'fleet', SLUICE_MQTT_PASSWORD: 'only-for-chaos' };
-
 /** Short silences, so that a frozen processor outlives its session and the last windows close within seconds. */
-const config = `processing: { sessionTimeoutMs: 6s, idleAfterMs: 3s, snapshotEveryMs: 2s }
-log: { level: info, format: json }
-`;
-/** For the devices to be rid of what they hold once everything is up again. */
-const drain = '120s';
-const verifyWait = '90s';
+const processing = '{ sessionTimeoutMs: 6s, idleAfterMs: 3s, snapshotEveryMs: 2s }';
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { on, seed, loadMs, folder, rate } = options;
+  const { on, seed, loadMs, folder } = options;
   const say = recorder(options);
-  const configFile = join(folder, 'sluice.yaml');
-  await writeFile(configFile, `rules: ${join(folder, 'rules.yaml')}\n${config}`);
-  await copyFile(rules, join(folder, 'rules.yaml'));
-  // Log and database hold each message several times; what is filled is the rest.
-  const diskMiB = 128 + Math.ceil((rate * loadMs) / 1000 / 500);
-  const setup = await openSetup(on, folder, configFile, { credentials, diskMiB, say });
+  const configFile = await writeConfig(folder);
+  const setup = await openSetup(on, folder, configFile, { credentials, diskMiB: diskMiB(options), say });
   const balancer = new Balancer(() => setup.roles.flatMap(({ mqttPort }) => (mqttPort === null ? [] : [mqttPort])));
+  const over = new AbortController();
   try {
     for (const line of setup.missing) say('here', line);
+    const broker = `mqtt://127.0.0.1:${await balancer.listen()}`;
     await setUp(resolveConfig({ env: setup.env, flags: { startTimeoutMs: '60s' }, readText: () => '' }), silentLogger);
     await Promise.all(setup.roles.map((role) => role.start()));
-    const broker = `mqtt://127.0.0.1:${await balancer.listen()}`;
     const faults = plan(seed, setup.parts, loadMs, options.faults);
-    const [simulateCode] = await Promise.all([simulate(broker, options), sufferAll(faults, setup.parts, say)]);
-    say('fleet', `ended with ${simulateCode}; everything is up`);
-    const { code: verifyCode, report } = await runVerify(configFile, folder, setup.env);
+    const command = { folder, env: setup.env, leaving: over.signal };
+    const [simulateCode] = await Promise.all([
+      simulate({ broker, ...options }, command),
+      sufferAll(faults, setup.parts, say),
+    ]);
+    say('fleet', `done with ${simulateCode}; everything is up`);
+    const { code: verifyCode, report } = await verify(configFile, command);
+    say('verify', `done with ${verifyCode}`);
     const ok = simulateCode === 0 && verifyCode === 0;
     return { ok, faults, missing: setup.missing, simulateCode, verifyCode, report };
   } finally {
+    over.abort();
     await balancer.close();
     for (const part of setup.parts.toReversed()) await part.close();
   }
+}
+
+async function writeConfig(folder: string): Promise<string> {
+  const [file, rulesFile] = [join(folder, 'sluice.yaml'), join(folder, 'rules.yaml')];
+  await copyFile(rules, rulesFile);
+  await writeFile(file, `rules: ${rulesFile}\nprocessing: ${processing}\nlog: { format: json }\n`);
+  return file;
+}
+
+/** Log and database hold each message several times. The rest is what gets filled. */
+function diskMiB({ rate, loadMs }: ChaosOptions): number {
+  const messages = (rate * loadMs) / 1000;
+  return 128 + Math.ceil(messages / 500);
 }
 
 /** Each event goes to `events.log` and to whoever watches, with the seconds since the start. */
@@ -112,38 +117,4 @@ async function sufferAll(faults: readonly Fault[], parts: readonly Part[], say: 
       }
     }),
   );
-}
-
-async function simulate(broker: string, { seed, loadMs, devices, rate, folder }: ChaosOptions): Promise<number | null> {
-  const size = ['--devices', String(devices), '--rate', String(rate), '--seed', String(seed)];
-  const ends = ['--duration', `${loadMs}ms`, '--drain', drain];
-  const { code } = await sluice(
-    ['simulate', 'chaos', '--broker', broker, ...size, ...ends, '--truth', join(folder, 'truth.ndjson')],
-    credentials,
-    join(folder, 'simulate.log'),
-  );
-  return code;
-}
-
-async function runVerify(configFile: string, folder: string, env: Readonly<Record<string, string>>) {
-  const files = ['--truth', join(folder, 'truth.ndjson'), '--html', join(folder, 'verify.html')];
-  const args = ['verify', '--config', configFile, ...files, '--wait', verifyWait, '--json', '--all'];
-  const { code, out } = await sluice(args, env, join(folder, 'verify.log'));
-  await writeFile(join(folder, 'verify.json'), out);
-  try {
-    return { code, report: JSON.parse(out) as VerifyReport };
-  } catch (error) {
-    return { code, report: null, error: messageOf(error) };
-  }
-}
-
-/** Runs one command of Sluice to its end; its standard error goes to the file. */
-async function sluice(args: readonly string[], env: Readonly<Record<string, string>>, logFile: string) {
-  const child = spawn(process.execPath, [program, ...args], {
-    env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  child.stderr.pipe(createWriteStream(logFile));
-  const [out, [code]] = await Promise.all([text(child.stdout), once(child, 'close') as Promise<[number | null]>]);
-  return { code, out };
 }

@@ -20,7 +20,8 @@ export interface Setup {
   readonly missing: readonly string[];
 }
 
-const roleArgs: Readonly<Record<SetupName, Readonly<Record<string, string>>>> = {
+/** Name → command of Sluice. */
+const commands: Readonly<Record<SetupName, Readonly<Record<string, string>>>> = {
   embedded: { pipeline: 'start' },
   roles: { gateway: 'gateway', 'processor-1': 'processor', 'processor-2': 'processor' },
   services: {
@@ -51,9 +52,11 @@ export async function openSetup(
   const { parts: servers, env: serverEnv } =
     name === 'services' ? await startServers(folder) : await startDisk(folder, diskMiB, missing);
   const env = { ...serverEnv, ...credentials, SLUICE_HTTP_PORT: '0', SLUICE_MQTT_PORT: '0' };
-  const roles = Object.entries(roleArgs[name]).map(
-    ([role, command]) => new RolePart(role, [command, '--config', configFile], env, { folder, faketime, say }),
-  );
+  const roles = Object.entries(commands[name]).map(([role, command]) => {
+    // Processors read no clock but that of their leases, and those who share them are on one machine or ask Kafka.
+    const library = command === 'processor' ? null : faketime;
+    return new RolePart(role, [command, '--config', configFile], env, { folder, faketime: library, say });
+  });
   return { parts: [...servers, ...roles], roles, env, missing };
 }
 
