@@ -28,6 +28,7 @@ export function compareAlerts(
       const name = nameOf({ ...transition, startsAt });
       const copies = seen.get(name);
       seen.delete(name);
+      if (transition.status === 'firing') findings.countAlert(transition.faults, copies !== undefined);
       if (copies === undefined) {
         const text = `${rule.name}: no alert "${name}", due at ${timeText(transition.timeUs)}`;
         findings.add({ kind: 'alert', device: key, text });

@@ -8,6 +8,9 @@ import { fieldsText } from './identity.ts';
 import type { Sighting, Sightings } from './raw-log.ts';
 import type { DeviceTruth, Message } from './truth-file.ts';
 
+/** By how much the clock of a simulator may be ahead of the gateway's. */
+const clockSlackMs = 5000;
+
 /** One record of the raw topic. A message may arrive more than once. */
 export interface Arrival {
   readonly message: Message;
@@ -29,6 +32,7 @@ export function arrivalsByTruth(
   { messages }: DeviceTruth,
   stored: ReadonlyMap<number, readonly StoredReading[]>,
   evidence: Evidence,
+  maxFutureMs: number,
 ): Arrivals {
   const arrived: Arrival[] = [];
   const notArrived: Message[] = [];
@@ -46,10 +50,18 @@ export function arrivalsByTruth(
       notArrived.push(message);
       if (message.sentMs !== null && isMeantToArrive(message)) isDoubtful = true;
     }
-    // Without a time of its own, a reading is at the time of its record.
-    if (message.reading !== null && message.reading.timeMs === null && message.sentMs !== null) isDoubtful = true;
+    if (needsItsRecord(message, letters?.length ?? 0, maxFutureMs)) isDoubtful = true;
   }
   return { arrived, notArrived, isDoubtful };
+}
+
+/** What it should end as depends on when the gateway took it, or on how often. */
+function needsItsRecord({ expect, reading, sentMs, copies }: Message, letters: number, maxFutureMs: number): boolean {
+  if (sentMs === null) return false;
+  if (expect.as === 'dead_letter') return !expect.reason.startsWith('refused_') && letters < copies;
+  if (reading === null) return false;
+  // Without a time of its own, a reading is at the time of its record; one of the future may be rejected.
+  return reading.timeMs === null || (expect.as === 'stored' && reading.timeMs > sentMs + maxFutureMs - clockSlackMs);
 }
 
 /** What the log says. Equal messages share its records: those that were acknowledged come first. */

@@ -28,7 +28,7 @@ export async function verifyByTruth(device: DeviceTruth, around: Surroundings): 
     .filter(({ expect, reading }) => expect.as !== 'dead_letter' && reading !== null && reading.timeMs !== null)
     .map(({ reading }) => ({ timeUs: Math.round(reading!.timeMs! * 1000) }));
   const stored = await storedReadings(device, times, around.store);
-  const arrivals = arrivalsByTruth(device, stored, around.evidence);
+  const arrivals = arrivalsByTruth(device, stored, around.evidence, around.options.maxFutureMs);
   if (arrivals.isDoubtful) return null;
   const findings = new Findings(around.maxListed);
   const reference = follow(device.key, arrivals.arrived, around.options, findings);

@@ -56,6 +56,15 @@ export interface Problem {
 
 export type ReasonCounts = Record<string, { expected: number; unexpected: number }>;
 
+/** Of the messages that carry the label of a fault. One that carries several counts under each. */
+export interface FaultCounts {
+  messages: number;
+  problems: number;
+  /** Alerts that their readings must make fire, and that did. */
+  alertsExpected: number;
+  alertsRaised: number;
+}
+
 /** Of one device, or of all of them. */
 export class Findings {
   readonly fates = Object.fromEntries(fates.map((fate) => [fate, 0])) as Record<Fate, number>;
@@ -66,6 +75,8 @@ export class Findings {
   /** At most `maxListed` of each kind; `counts` tells how many there are. */
   readonly problems: Problem[] = [];
   readonly deadLettered: ReasonCounts = {};
+  /** By label. */
+  readonly faults: Record<string, FaultCounts> = {};
   late = 0;
   /** Never acknowledged and in the log all the same: their readings count. */
   unacknowledgedArrived = 0;
@@ -99,7 +110,21 @@ export class Findings {
   /** A problem of one message. */
   addMessage(kind: ProblemKind, device: string, message: Message, lastSeen: LastSeen, text: string): void {
     const { n, topic, intendedMs, acknowledgedMs, faults } = message;
+    for (const label of faults) this.#fault(label).problems++;
     this.add({ kind, text, device, n, topic, intendedMs, acknowledgedMs, faults, lastSeen });
+  }
+
+  countFaults(labels: readonly string[]): void {
+    for (const label of labels) this.#fault(label).messages++;
+  }
+
+  /** An alert that fires over a reading of a message with these labels. */
+  countAlert(labels: readonly string[], isRaised: boolean): void {
+    for (const label of labels) {
+      const counts = this.#fault(label);
+      counts.alertsExpected++;
+      if (isRaised) counts.alertsRaised++;
+    }
   }
 
   countDeadLetter(reason: string, as: 'expected' | 'unexpected'): void {
@@ -120,6 +145,10 @@ export class Findings {
       this.deadLettered[reason].expected += expected;
       this.deadLettered[reason].unexpected += unexpected;
     }
+    for (const [label, others] of Object.entries(other.faults)) {
+      const counts = this.#fault(label);
+      for (const part of Object.keys(counts) as (keyof FaultCounts)[]) counts[part] += others[part];
+    }
     this.late += other.late;
     this.unacknowledgedArrived += other.unacknowledgedArrived;
     this.rollups += other.rollups;
@@ -130,5 +159,10 @@ export class Findings {
     this.alertsEndedOtherwise += other.alertsEndedOtherwise;
     this.alertRepeats += other.alertRepeats;
     for (const delayMs of other.alertDelaysMs) this.alertDelaysMs.push(delayMs);
+  }
+
+  #fault(label: string): FaultCounts {
+    this.faults[label] ??= { messages: 0, problems: 0, alertsExpected: 0, alertsRaised: 0 };
+    return this.faults[label];
   }
 }

@@ -17,6 +17,8 @@ export interface TimeOptions {
 export interface Sample {
   readonly timeUs: number;
   readonly value: number;
+  /** Labels of its message. */
+  readonly faults: readonly string[];
 }
 
 export interface ExpectedPoint {
@@ -86,6 +88,7 @@ export function follow(
     const point = { timeUs, text, arrival, decides: isFirst ? message : null };
     if (deadLetter === null && reason !== null) {
       if (isFirst) undead.push({ ...point, reason });
+      else if (!reason.startsWith('refused_')) tellOfCopy(device, arrival, reason, findings);
       continue;
     }
     if (reading === null) continue;
@@ -107,8 +110,9 @@ export function follow(
     for (const [field, value] of Object.entries(reading.fields)) {
       if (typeof value !== 'number') continue;
       const known = samples.get(field);
-      if (known === undefined) samples.set(field, [{ timeUs, value }]);
-      else known.push({ timeUs, value });
+      const sample = { timeUs, value, faults: message.faults };
+      if (known === undefined) samples.set(field, [sample]);
+      else known.push(sample);
     }
     newestUs = Math.max(newestUs, timeUs);
   }
@@ -157,6 +161,12 @@ function tellOfArrival(device: string, arrival: Arrival, findings: Findings): vo
   if (isMeantToArrive(message)) return;
   const what = message.expect.as === 'not_sent' ? 'was never sent' : 'had to be refused by the broker';
   findings.addMessage('taken', device, message, whereSeen(arrival), `is there, though it ${what}`);
+}
+
+/** Every record that cannot be read is a dead letter of its own; only a reading is known as one that came before. */
+function tellOfCopy(device: string, arrival: Arrival, reason: string, findings: Findings): void {
+  const text = `it came again, and then no dead letter, expected one more with the reason ${reason}`;
+  findings.addMessage('deadLetter', device, arrival.message, whereSeen(arrival), text);
 }
 
 function tellOfDeadLetter(

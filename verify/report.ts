@@ -1,7 +1,7 @@
 /** The outcome for people and for programs, and the one sentence that says which promise is broken. */
 import { imbalances, type LedgerTotals } from '../core/ledger.ts';
 import type { TruthRun } from '../core/truth.ts';
-import { type Problem, type ProblemKind, problemKinds, type ReasonCounts } from './findings.ts';
+import { type FaultCounts, type Problem, type ProblemKind, problemKinds, type ReasonCounts } from './findings.ts';
 import type { Outcome } from './verify.ts';
 
 export const reportSchemaVersion = 1;
@@ -38,6 +38,8 @@ export interface VerifyReport {
   readonly duplicated: { readonly storedTwice: number; readonly countedTwice: number };
   readonly invented: number;
   readonly deadLetters: ReasonCounts;
+  /** Label of a fault → its messages, and what is wrong with them. */
+  readonly faults: Readonly<Record<string, Readonly<FaultCounts>>>;
   readonly rollups: { readonly compared: number; readonly differing: number; readonly stillOpen: number };
   /** `null`: there are no rules to hold them against. */
   readonly alerts: AlertReport | null;
@@ -85,6 +87,7 @@ export function reportOf(outcome: Outcome): VerifyReport {
     duplicated: { storedTwice: counts.storedTwice, countedTwice: counts.countedTwice },
     invented: counts.invented,
     deadLetters: findings.deadLettered,
+    faults: findings.faults,
     rollups: {
       compared: findings.rollups,
       differing: counts.rollup + counts.countedTwice,
@@ -169,6 +172,7 @@ export function rowsOf(report: VerifyReport): [name: string, value: string][] {
     ['made', `${messages.made}; ${messages.sent} sent, ${messages.acknowledged} acknowledged`],
     ['stored', `${messages.stored}; ${report.late} of them late, ${messages.repeated} more were repeats of a reading`],
     ['dead-lettered', `${messages.deadLettered}${deadLettersText(report.deadLetters)}`],
+    ['faults', faultsText(report.faults)],
     ['lost', String(messages.lost)],
     ['altered', String(messages.altered)],
     ['duplicated', `${duplicated.storedTwice} stored twice, ${duplicated.countedTwice} windows that count too many`],
@@ -186,6 +190,17 @@ function deadLettersText(reasons: ReasonCounts): string {
     unexpected === 0 ? `${reason} ${expected}` : `${reason} ${expected} and ${unexpected} unexpected`,
   );
   return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
+}
+
+function faultsText(faults: VerifyReport['faults']): string {
+  const parts = Object.entries(faults)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([label, { messages, problems, alertsExpected, alertsRaised }]) => {
+      const alerts = alertsExpected === 0 ? [] : [`${alertsRaised} of ${alertsExpected} alerts`];
+      const wrong = problems === 0 ? [] : [`${problems} WRONG`];
+      return [`${label} ${messages}`, ...alerts, ...wrong].join(', ');
+    });
+  return parts.length === 0 ? 'none on purpose' : parts.join('; ');
 }
 
 function alertsText(alerts: AlertReport): string {

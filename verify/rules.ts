@@ -15,6 +15,8 @@ export interface Transition {
   /** Event time of the sample that caused it. */
   readonly timeUs: number;
   readonly value: number;
+  /** Labels of the message that caused it. */
+  readonly faults: readonly string[];
 }
 
 /** `samples` of the rule's field, in the order in which they came. */
@@ -48,8 +50,8 @@ function newestOnly(samples: readonly Sample[]): Sample[] {
 function episodeFrom(rule: Rule, samples: readonly Sample[], begin: number) {
   const startsAtUs = samples[begin]!.timeUs;
   const transitions: Transition[] = [];
-  const add = (status: Transition['status'], { timeUs, value }: Sample) =>
-    transitions.push({ rule: rule.name, status, startsAtUs, seq: transitions.length + 1, timeUs, value });
+  const add = (status: Transition['status'], { timeUs, value, faults }: Sample) =>
+    transitions.push({ rule: rule.name, status, startsAtUs, seq: transitions.length + 1, timeUs, value, faults });
   if (rule.forUs > 0) add('pending', samples[begin]!);
   let fires = begin;
   while (fires < samples.length && !decides(rule, samples[fires]!, startsAtUs)) fires++;

@@ -6,7 +6,7 @@ import { deadLetterReasons, rejectedReasons } from '../core/reasons.ts';
 import { type Expectation, type TruthLine, type TruthMessage, type TruthRun, truthVersion } from '../core/truth.ts';
 
 /** What is kept of a message: a million of them must fit into memory. */
-export type Message = Omit<TruthMessage, 'kind' | 'site' | 'device' | 'copies'>;
+export type Message = Omit<TruthMessage, 'kind' | 'site' | 'device'>;
 
 export interface DeviceTruth {
   readonly site: string;
@@ -148,7 +148,8 @@ class Interned {
   readonly #faults = new Map<string, readonly string[]>();
   readonly #expectations = new Map<string, Expectation>();
 
-  message({ n, topic, digest, reading, intendedMs, sentMs, acknowledgedMs, faults, expect }: TruthMessage): Message {
+  message(line: TruthMessage): Message {
+    const { n, topic, digest, reading, intendedMs, sentMs, acknowledgedMs, copies, faults, expect } = line;
     const { as } = expect;
     return {
       n,
@@ -158,6 +159,7 @@ class Interned {
       intendedMs,
       sentMs,
       acknowledgedMs,
+      copies,
       faults: once(this.#faults, faults.join('\n'), faults),
       expect: once(this.#expectations, as === 'dead_letter' ? expect.reason : as, expect),
     };

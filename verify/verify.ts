@@ -90,6 +90,7 @@ export async function verify(context: VerifyContext): Promise<Outcome> {
         return false;
       });
     }
+    for (const { messages } of truth.devices) for (const { faults } of messages) findings.countFaults(faults);
     const { totals, imbalances } = watch.ledger();
     for (const text of imbalances) findings.add({ kind: 'ledger', text });
     if (totals === null) findings.add({ kind: 'ledger', text: 'no processor has told its ledger' });
