@@ -2,24 +2,23 @@
  * A device's MQTT connection: opened again for as long as it takes, with everything unacknowledged sent again. Below it
  * is one `Link` at a time; this file is the only layer that retries.
  */
-import { generate, type IConnectPacket } from 'mqtt-packet';
 import type { Dial } from './endpoint.ts';
 import { answerTypes, Link, type LinkHandler } from './link.ts';
-import type { Will } from './options.ts';
 import type { Outbox, Transmission } from './outbox.ts';
+import {
+  type ConnectFields,
+  connectPacket,
+  disconnectPacket,
+  pingPacket,
+  publishPacket,
+  pubrelPacket,
+} from './packets.ts';
 import type { Random } from './random.ts';
 import { Session } from './session.ts';
 
-export interface ConnectionSettings {
+export interface ConnectionSettings extends ConnectFields {
   readonly dial: Dial;
-  readonly credentials: { readonly username: string; readonly password: string } | null;
-  readonly clientId: string;
-  /** `false`: the broker keeps the session, and what was in flight is sent again under its packet id. */
-  readonly clean: boolean;
-  readonly will: Will | null;
   readonly qos: 0 | 1 | 2;
-  /** 0: none. */
-  readonly keepaliveSeconds: number;
   readonly connectTimeoutMs: number;
   readonly reconnectMs: number;
   readonly maxReconnectMs: number;
@@ -50,8 +49,6 @@ const refusals: Readonly<Record<number, string>> = {
   4: 'Bad user name or password',
   5: 'Not authorized',
 };
-const pingPacket = generate({ cmd: 'pingreq' });
-const disconnectPacket = generate({ cmd: 'disconnect' });
 /** Of half a keepalive each, after the one at whose end it asked with a PINGREQ. */
 const silentChecks = 3;
 
@@ -92,7 +89,7 @@ export class Connection {
     this.#timer = timer;
     this.#random = random;
     this.#handler = {
-      onReady: () => this.#link!.write(this.#connectPacket()),
+      onReady: () => this.#link!.write(connectPacket(settings)),
       onAnswer: (type, body) => this.#answered(type, body),
       onPause: () => this.pump(),
       onDrain: () => this.pump(),
@@ -178,18 +175,6 @@ export class Connection {
     this.#closing?.destroy();
   }
 
-  #connectPacket(): Buffer {
-    const { clientId, clean, will, keepaliveSeconds, credentials } = this.#settings;
-    const packet: IConnectPacket = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId, clean };
-    packet.keepalive = keepaliveSeconds;
-    if (will !== null) packet.will = will;
-    if (credentials !== null) {
-      packet.username = credentials.username;
-      packet.password = Buffer.from(credentials.password);
-    }
-    return generate(packet);
-  }
-
   #answered(type: number, body: number): void {
     this.#hasHeard = true;
     if (type === answerTypes.connack) this.#connected(body);
@@ -255,15 +240,12 @@ export class Connection {
   }
 
   #publish(link: Link, { message }: Transmission, id: number | null, dup: boolean): void {
-    const { topic, payload } = message;
-    const { qos } = this.#settings;
-    const packet = { cmd: 'publish', topic, payload, qos, dup, retain: false } as const;
-    link.write(generate(id === null ? packet : { ...packet, messageId: id }));
+    link.write(publishPacket(message.topic, message.payload, { qos: this.#settings.qos, id, dup }));
     this.#hasWritten = true;
   }
 
   #release(link: Link, id: number): void {
-    link.write(generate({ cmd: 'pubrel', messageId: id }));
+    link.write(pubrelPacket(id));
     this.#hasWritten = true;
   }
 
