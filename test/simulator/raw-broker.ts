@@ -1,6 +1,8 @@
 /** The other end of MQTT 3.1.1, as much of it as devices need, that answers only as it is told. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { generate, type IConnectPacket, type IPublishPacket, type Packet, parser } from 'mqtt-packet';
 import { onTestFinished } from 'vitest';
 
 export interface Received {
@@ -9,48 +11,64 @@ export interface Received {
   readonly payload: string;
   readonly qos: number;
   readonly isDup: boolean;
+  /** Packet id; 0 at QoS 0. */
+  readonly id: number;
 }
 
 interface Session {
   readonly socket: Socket;
   clientId: string;
-  unread: Buffer;
 }
-
-const packet = (head: number, ...body: number[]) => Buffer.from([head, body.length, ...body]);
 
 export class RawBroker {
   readonly received: Received[] = [];
-  /** Return code of every CONNACK. */
+  readonly connects: IConnectPacket[] = [];
+  /** Packet ids of every PUBREL. */
+  readonly released: number[] = [];
+  pings = 0;
+  disconnects = 0;
+  /** Of every CONNACK. */
   connack = 0;
+  sessionPresent = false;
+  /** `false`: PINGREQ and PUBREL have no answer. */
+  isAlive = true;
   /** Called for each PUBLISH; what it does not want answered it keeps: it is given the answer to call. */
   onPublish: (answer: () => void, message: Received, cut: () => void) => void = (answer) => answer();
-  /** Password of the last CONNECT, `null` without. */
-  password: string | null = null;
-  disconnects = 0;
   port = 0;
+  readonly #tls: TlsOptions | null;
   readonly #sessions = new Set<Session>();
   #server: Server | null = null;
 
-  static async open(port = 0): Promise<RawBroker> {
-    const broker = new RawBroker();
+  private constructor(tls: TlsOptions | null) {
+    this.#tls = tls;
+  }
+
+  static async open(port = 0, tls: TlsOptions | null = null): Promise<RawBroker> {
+    const broker = new RawBroker(tls);
     await broker.listen(port);
     onTestFinished(() => broker.close());
     return broker;
   }
 
   async listen(port = this.port): Promise<void> {
-    this.#server = createServer((socket) => this.#serve(socket)).listen(port, '127.0.0.1');
+    const serve = (socket: Socket) => this.#serve(socket);
+    this.#server = this.#tls === null ? createServer(serve) : createTlsServer(this.#tls, serve);
+    this.#server.listen(port, '127.0.0.1');
     await once(this.#server, 'listening');
     this.port = (this.#server.address() as AddressInfo).port;
   }
 
   get url(): string {
-    return `mqtt://127.0.0.1:${this.port}`;
+    return `mqtt${this.#tls === null ? '' : 's'}://127.0.0.1:${this.port}`;
   }
 
   get connections(): number {
     return this.#sessions.size;
+  }
+
+  /** Password of the last CONNECT, `null` without. */
+  get password(): string | null {
+    return this.connects.at(-1)?.password?.toString() ?? null;
   }
 
   /** Ends every connection without a word. */
@@ -64,6 +82,11 @@ export class RawBroker {
     for (const { socket } of this.#sessions) isPaused ? socket.pause() : socket.resume();
   }
 
+  /** To every client. */
+  say(bytes: Uint8Array): void {
+    for (const { socket } of this.#sessions) socket.write(bytes);
+  }
+
   async close(): Promise<void> {
     this.cut();
     const server = this.#server;
@@ -72,67 +95,40 @@ export class RawBroker {
   }
 
   #serve(socket: Socket): void {
-    const session: Session = { socket, clientId: '', unread: Buffer.alloc(0) };
+    const session: Session = { socket, clientId: '' };
     this.#sessions.add(session);
     socket.setNoDelay();
     socket.on('error', () => {});
     socket.on('close', () => this.#sessions.delete(session));
-    socket.on('data', (chunk) => {
-      session.unread = Buffer.concat([session.unread, chunk]);
-      while (this.#takePacket(session));
-    });
+    const packets = parser({ protocolVersion: 4 }).on('packet', (packet) => this.#answer(session, packet));
+    socket.on('data', (chunk) => packets.parse(chunk));
   }
 
-  #takePacket(session: Session): boolean {
-    const { unread } = session;
-    let length = 0;
-    let at = 1;
-    for (let shift = 0; ; shift += 7, at++) {
-      if (at >= unread.length) return false;
-      length |= (unread[at]! & 0x7f) << shift;
-      if (unread[at]! < 0x80) break;
-    }
-    const body = unread.subarray(at + 1, at + 1 + length);
-    if (body.length < length) return false;
-    session.unread = unread.subarray(at + 1 + length);
-    this.#answer(session, unread[0]!, body);
-    return !session.socket.destroyed;
-  }
-
-  #answer(session: Session, head: number, body: Buffer): void {
+  #answer(session: Session, packet: Packet): void {
     const { socket } = session;
-    const kind = head >> 4;
-    if (kind === 1) {
-      const texts = textsOf(body, 10);
-      session.clientId = texts[0]!;
-      this.password = (body[7]! & 0x40) === 0 ? null : texts.at(-1)!;
-      socket.write(packet(0x20, 0, this.connack));
-    } else if (kind === 3) this.#publish(session, head, body);
-    else if (kind === 6) socket.write(packet(0x70, body[0]!, body[1]!));
-    else if (kind === 12) socket.write(packet(0xd0));
-    else if (kind === 14) this.disconnects++;
+    if (packet.cmd === 'connect') {
+      this.connects.push(packet);
+      session.clientId = packet.clientId;
+      socket.write(generate({ cmd: 'connack', returnCode: this.connack, sessionPresent: this.sessionPresent }));
+    } else if (packet.cmd === 'publish') {
+      this.#publish(session, packet);
+    } else if (packet.cmd === 'pubrel') {
+      this.released.push(packet.messageId!);
+      if (this.isAlive) socket.write(generate({ cmd: 'pubcomp', messageId: packet.messageId! }));
+    } else if (packet.cmd === 'pingreq') {
+      this.pings++;
+      if (this.isAlive) socket.write(generate({ cmd: 'pingresp' }));
+    } else if (packet.cmd === 'disconnect') {
+      this.disconnects++;
+    }
   }
 
-  #publish({ socket, clientId }: Session, head: number, body: Buffer): void {
-    const qos = (head >> 1) & 3;
-    const [topic] = textsOf(body, 0);
-    const afterTopic = 2 + Buffer.byteLength(topic!);
-    const payload = body.subarray(afterTopic + (qos === 0 ? 0 : 2)).toString();
-    const message = { clientId, topic: topic!, payload, qos, isDup: (head & 8) !== 0 };
+  #publish({ socket, clientId }: Session, { topic, payload, qos, dup, messageId = 0 }: IPublishPacket): void {
+    const message = { clientId, topic, payload: payload.toString(), qos, isDup: dup, id: messageId };
     this.received.push(message);
-    const [high, low] = [body[afterTopic]!, body[afterTopic + 1]!];
-    const answer = () => void (qos > 0 && socket.write(packet(qos === 1 ? 0x40 : 0x50, high, low)));
+    const answer = () => {
+      if (qos > 0) socket.write(generate({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId }));
+    };
     this.onPublish(answer, message, () => socket.destroy());
   }
-}
-
-/** Texts with a length before each. */
-function textsOf(body: Buffer, from: number): string[] {
-  const texts: string[] = [];
-  for (let at = from; at + 2 <= body.length; ) {
-    const length = body.readUInt16BE(at);
-    texts.push(body.subarray(at + 2, at + 2 + length).toString());
-    at += 2 + length;
-  }
-  return texts;
 }
