@@ -18,7 +18,8 @@ export function securityEffect(spec: SecurityFault, fillIn: (template: string) =
       return (draft) => {
         draft.topic = topic;
         draft.isReadable = false;
-        draft.expect = { as: 'dead_letter', reason: 'no_route' };
+        // What is too large is refused on every topic.
+        if (draft.expect.as !== 'refused_by_broker') draft.expect = { as: 'dead_letter', reason: 'no_route' };
         return true;
       };
     }

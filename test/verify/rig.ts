@@ -1,15 +1,15 @@
 /** A fleet's records through a real processor on a real embedded bus and store, and what `verify` says of them. */
 import { onTestFinished } from 'vitest';
-import type { Bus, NewRecord } from '../../bus/port.ts';
+import type { Bus, BusRecord, NewRecord } from '../../bus/port.ts';
 import { systemClock } from '../../core/clock.ts';
 import { resolveConfig } from '../../core/config.ts';
 import type { ProcessorStatus } from '../../core/status.ts';
 import { parseRules } from '../../processors/rules/file.ts';
 import type { Point, Store } from '../../store/port.ts';
 import { reportOf, type VerifyReport } from '../../verify/report.ts';
+import type { Truth } from '../../verify/truth-file.ts';
 import { verify } from '../../verify/verify.ts';
 import { drained, openRig, type Rig, topics } from '../processors/rig.ts';
-import type { Fleet } from './fleet.ts';
 
 const { processing } = resolveConfig({ env: {}, flags: {}, readText: () => '' });
 
@@ -19,6 +19,12 @@ export const rules = parseRules(
 - { name: low, severity: info, field: temperature, when: { below: 5 }, devices: { device: s2 } }`,
   'rules.yaml',
 );
+
+/** What was sent: what the gateway made of it, and what is known of it. */
+export interface Sent {
+  readonly records: readonly BusRecord[];
+  truth(): Promise<Truth>;
+}
 
 /** What a break changes on the way. */
 export interface Breaks {
@@ -32,13 +38,13 @@ export interface Breaks {
   readonly afterwards?: (rig: Rig) => Promise<unknown>;
 }
 
-export async function process(fleet: Fleet, breaks: Breaks = {}): Promise<Rig> {
-  const rig = await openRig(rules);
+export async function process(sent: Sent, breaks: Breaks = {}, ruleList = rules): Promise<Rig> {
+  const rig = await openRig(ruleList);
   onTestFinished(() => rig.close());
-  await rig.append(fleet.records);
+  await rig.append(sent.records);
   const processor = rig.processor({}, { bus: breakingBus(rig.bus, breaks), store: breakingStore(rig.store, breaks) });
   await processor.start();
-  await drained(processor, fleet.records.length);
+  await drained(processor, sent.records.length);
   await tell(rig, breaks.status?.(processor.status()) ?? processor.status());
   await breaks.afterwards?.(rig);
   return rig;
@@ -50,15 +56,15 @@ export function tell({ bus }: Rig, status: ProcessorStatus): Promise<void> {
   return bus.append(topics.pipelineStatus, [{ key: 'processor/1', value, headers: {}, timestampMs: status.atMs }]);
 }
 
-export async function verified(rig: Rig, fleet: Fleet, waitMs = 0): Promise<VerifyReport> {
+export async function verified(rig: Rig, sent: Sent, ruleList = rules): Promise<VerifyReport> {
   const outcome = await verify({
-    truth: await fleet.truth(),
+    truth: await sent.truth(),
     bus: rig.bus,
     store: rig.store,
     topics,
     options: { ...processing, group: 'test' },
-    rules,
-    waitMs,
+    rules: ruleList,
+    waitMs: 0,
     maxListed: 20,
     clock: systemClock,
     progress: () => {},
