@@ -27,8 +27,8 @@ export class RawBroker {
   readonly released: number[] = [];
   pings = 0;
   disconnects = 0;
-  /** Of every CONNACK. */
-  connack = 0;
+  /** Return code of every CONNACK; `null`: none is sent. */
+  connack: number | null = 0;
   sessionPresent = false;
   /** `false`: PINGREQ and PUBREL have no answer. */
   isAlive = true;
@@ -109,7 +109,8 @@ export class RawBroker {
     if (packet.cmd === 'connect') {
       this.connects.push(packet);
       session.clientId = packet.clientId;
-      socket.write(generate({ cmd: 'connack', returnCode: this.connack, sessionPresent: this.sessionPresent }));
+      const { connack: returnCode, sessionPresent } = this;
+      if (returnCode !== null) socket.write(generate({ cmd: 'connack', returnCode, sessionPresent }));
     } else if (packet.cmd === 'publish') {
       this.#publish(session, packet);
     } else if (packet.cmd === 'pubrel') {
