@@ -168,7 +168,7 @@ export class Member {
   #dispatch(message: Message, dueMs: number): void {
     const { tally } = this.#context;
     if (message.copies === 0) {
-      tally.lost++;
+      tally.lostOnPurpose++;
       this.#never(message, dueMs);
     } else if (message.isByIntruder) {
       const intruder = this.#intruderWay();

@@ -3,7 +3,7 @@ import { Histogram, type Quantiles } from './histogram.ts';
 
 /**
  * A transmission is one sending of a message on purpose: a message that faults double has several, one that they lose has
- * none. Transmissions: `made + copies = sent + waiting + skipped + lost + refused before they were sent`, and above QoS 0
+ * none. Transmissions: `made + copies = sent + waiting + skipped + lostOnPurpose + refused before they were sent`, and above QoS 0
  * `sent = acknowledged + in flight + given up`.
  */
 export interface SimulatorStats {
@@ -25,7 +25,7 @@ export interface SimulatorStats {
   /** Not sent, because the device held `maxHeld` others. */
   readonly skipped: number;
   /** Messages that faults lose before they are sent. */
-  readonly lost: number;
+  readonly lostOnPurpose: number;
   /** Given up as the broker had to refuse them. */
   readonly refused: number;
   /** Fault → messages that it hit. */
@@ -58,7 +58,7 @@ export class Tally {
   acknowledged = 0;
   held = 0;
   skipped = 0;
-  lost = 0;
+  lostOnPurpose = 0;
   refused = 0;
   lastError: string | null = null;
   reconnects = 0;
@@ -91,7 +91,7 @@ export class Tally {
       acknowledged: this.acknowledged,
       unacknowledged: this.held,
       skipped: this.skipped,
-      lost: this.lost,
+      lostOnPurpose: this.lostOnPurpose,
       refused: this.refused,
       faults: Object.fromEntries([...this.#faults].sort(([a], [b]) => (a < b ? -1 : 1))),
       errors: [...this.#errors.values()].reduce((total, count) => total + count, 0),

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { durationMs } from '../../core/config.ts';
+import { routeOf } from '../../core/route.ts';
 
 const part = z
   .union([z.number(), z.string()], { error: 'expected a part such as 1%, 0.5% or 0.01' })
@@ -135,6 +136,7 @@ const fault = z.discriminatedUnion(
       ...some,
       topic: name
         .regex(/^[^+#\0$][^+#\0]*$/, 'expected a topic without + and #, that does not begin with $')
+        .refine(hasNoRoute, 'expected a topic that the pipeline has no route for')
         .default('foreign/{site}/{device}')
         .describe('one that the pipeline has no route for'),
     }),
@@ -187,6 +189,10 @@ export function parseShortFaults(text: string): { faults: FaultSpec[]; problems:
     }
   }
   return { faults, problems };
+}
+
+function hasNoRoute(topic: string): boolean {
+  return routeOf(topic.replaceAll('{site}', 'site').replaceAll('{device}', 'device')) === null;
 }
 
 function shapeOf(name: FaultName) {

@@ -33,6 +33,7 @@ test.each([
   [{ fault: 'sensor.stuck', every: '5s' }, [expect.stringContaining('every: expected a `for`')]],
   [{ fault: 'sensor.clipping' }, ['expected a min, a max or both']],
   [{ fault: 'security.foreign_topic', topic: 'a/#' }, [expect.stringContaining('without + and #')]],
+  [{ fault: 'security.foreign_topic', topic: 'iot/a/{device}/telemetry' }, [expect.stringContaining('no route for')]],
   [{ fault: 'clock.jump', by: 'soon' }, [expect.stringContaining('by: expected milliseconds')]],
 ])('%j is refused', (spec, problems) => {
   expect(problemsOf(spec)).toEqual(problems);

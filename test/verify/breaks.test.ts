@@ -6,6 +6,7 @@ import { headers } from '../../core/topics.ts';
 import type { Point } from '../../store/port.ts';
 import type { Problem } from '../../verify/findings.ts';
 import { readAll, topics } from '../processors/rig.ts';
+import { withMethods } from '../support/with-methods.ts';
 import { startMs, unrulyFleet } from './fleet.ts';
 import { type Breaks, found, process, verified } from './rig.ts';
 
@@ -254,8 +255,7 @@ test('what the broker had to refuse is there', async () => {
 test('processors that are behind prove nothing', async () => {
   const fleet = unrulyFleet();
   const rig = await process(fleet);
-  const { bus } = rig;
-  const behind = { ...rig, bus: { ...bound(bus), lag: async () => ({ records: 5, seconds: 1 }) } };
+  const behind = { ...rig, bus: withMethods(rig.bus, { lag: async () => ({ records: 5, seconds: 1 }) }) };
   const last = fleet.records.at(-1)!;
   const more = Array.from({ length: 5 }, () => ({ ...last, headers: { [headers.tick]: '1' }, value: null }));
   await rig.append(more);
@@ -265,21 +265,3 @@ test('processors that are behind prove nothing', async () => {
     'Nothing is proved: 5 records are not processed yet: start a processor, or give it longer with --wait.',
   );
 });
-
-/** A port whose methods can be spread. */
-function bound(bus: Parameters<typeof readAll>[0]): Parameters<typeof readAll>[0] {
-  return {
-    kind: bus.kind,
-    lanes: bus.lanes,
-    start: () => bus.start(),
-    close: () => bus.close(),
-    ping: () => bus.ping(),
-    createTopics: (specs) => bus.createTopics(specs),
-    partitionCount: (topic) => bus.partitionCount(topic),
-    append: (...args) => bus.append(...args),
-    consume: (...args) => bus.consume(...args),
-    read: (...args) => bus.read(...args),
-    follow: (...args) => bus.follow(...args),
-    lag: (...args) => bus.lag(...args),
-  };
-}

@@ -1,15 +1,16 @@
 /** A fleet's records through a real processor on a real embedded bus and store, and what `verify` says of them. */
 import { onTestFinished } from 'vitest';
-import type { Bus, BusRecord, NewRecord } from '../../bus/port.ts';
+import type { BusRecord, NewRecord } from '../../bus/port.ts';
 import { systemClock } from '../../core/clock.ts';
 import { resolveConfig } from '../../core/config.ts';
 import type { ProcessorStatus } from '../../core/status.ts';
 import { parseRules } from '../../processors/rules/file.ts';
-import type { Point, Store } from '../../store/port.ts';
+import type { Point } from '../../store/port.ts';
 import { reportOf, type VerifyReport } from '../../verify/report.ts';
 import type { Truth } from '../../verify/truth-file.ts';
 import { verify } from '../../verify/verify.ts';
 import { drained, openRig, type Rig, topics } from '../processors/rig.ts';
+import { withMethods } from '../support/with-methods.ts';
 
 const { processing } = resolveConfig({ env: {}, flags: {}, readText: () => '' });
 
@@ -42,7 +43,10 @@ export async function process(sent: Sent, breaks: Breaks = {}, ruleList = rules)
   const rig = await openRig(ruleList);
   onTestFinished(() => rig.close());
   await rig.append(sent.records);
-  const processor = rig.processor({}, { bus: breakingBus(rig.bus, breaks), store: breakingStore(rig.store, breaks) });
+  const { write = (points) => points, append = (_, list) => list } = breaks;
+  const store = withMethods(rig.store, { write: (points) => rig.store.write(write(points)) });
+  const bus = withMethods(rig.bus, { append: (topic, list) => rig.bus.append(topic, append(topic, list)) });
+  const processor = rig.processor({}, { bus, store });
   await processor.start();
   await drained(processor, sent.records.length);
   await tell(rig, breaks.status?.(processor.status()) ?? processor.status());
@@ -76,36 +80,4 @@ export async function verified(rig: Rig, sent: Sent, ruleList = rules): Promise<
 export function found({ broken, problemCounts, problems }: VerifyReport) {
   const counts = Object.fromEntries(Object.entries(problemCounts).filter(([, count]) => count > 0));
   return { broken, counts, problems: problems.slice(0, 3) };
-}
-
-function breakingStore(store: Store, { write = (points) => points }: Breaks): Store {
-  return {
-    kind: store.kind,
-    start: () => store.start(),
-    close: () => store.close(),
-    ping: () => store.ping(),
-    setup: () => store.setup(),
-    write: (points) => store.write(write(points)),
-    history: (query) => store.history(query),
-    rollups: (query, every) => store.rollups(query, every),
-    newest: (sinceMs, limit) => store.newest(sinceMs, limit),
-    readings: (...args) => store.readings(...args),
-  };
-}
-
-function breakingBus(bus: Bus, { append = (_, records) => records }: Breaks): Bus {
-  return {
-    kind: bus.kind,
-    lanes: bus.lanes,
-    start: () => bus.start(),
-    close: () => bus.close(),
-    ping: () => bus.ping(),
-    createTopics: (specs) => bus.createTopics(specs),
-    partitionCount: (topic) => bus.partitionCount(topic),
-    append: (topic, records) => bus.append(topic, append(topic, records)),
-    consume: (...args) => bus.consume(...args),
-    read: (...args) => bus.read(...args),
-    follow: (...args) => bus.follow(...args),
-    lag: (...args) => bus.lag(...args),
-  };
 }
