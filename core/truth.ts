@@ -29,22 +29,22 @@ export interface TruthMessage {
   readonly kind: 'message';
   readonly site: string;
   readonly device: string;
-  /** Numbers the device's messages in the order in which they were first sent, from 0. */
+  /** Numbers the device's messages in the order in which they were first sent, or given up, from 0. */
   readonly n: number;
   readonly topic: string;
   /** SHA-256 of the payload, base64url: finds the message on the bus, whatever its bytes are. */
   readonly digest: string;
-  /** What a decoder should make of it; `null` when nothing can be decoded, or it was not sent at all. */
+  /** What a decoder should make of it, if it gets it; `null` when it can make nothing of it. */
   readonly reading: TruthReading | null;
-  /** When it was to be sent; latency counts from here. */
+  /** When it was to be sent, by the clock; latency counts from here. */
   readonly intendedMs: number;
   /** When it was first handed to a connection; `null`: it never was. */
   readonly sentMs: number | null;
-  /** PUBACK or PUBCOMP; `null`: it never came, or QoS 0. */
+  /** The first PUBACK or PUBCOMP; `null`: it never came, or QoS 0. */
   readonly acknowledgedMs: number | null;
   /** How often it was sent on purpose, resends of an unacknowledged message not counted. */
   readonly copies: number;
-  /** Labels of the faults that were put into it, such as `sensor.spike`. */
+  /** Labels of the faults that were put into it, such as `sensor.spike` (`docs/faults.md`). */
   readonly faults: readonly string[];
   readonly expect: Expectation;
 }
@@ -57,8 +57,9 @@ export interface TruthReading {
 }
 
 /**
- * What should become of a message that was acknowledged. `stored` covers late readings too: whether one is late follows
- * from the order of the device's readings, and `verify` computes it.
+ * What should become of a message that was acknowledged. `stored` covers what follows from the order and the times of a
+ * device's readings: late ones, repeats (however often it was sent, its reading is there once), those too far in the future.
+ * `verify` computes that, and the alerts that the rules in force must raise over the readings.
  */
 export type Expectation =
   | { readonly as: 'stored' }
