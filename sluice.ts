@@ -6,7 +6,7 @@ import { type CommonFlags, commonFlags } from './cli/flags.ts';
 import { processFile } from './cli/process.ts';
 import { runRoles } from './cli/run.ts';
 import { runSetup } from './cli/setup.ts';
-import { addSimulateOptions, simulate } from './cli/simulate.ts';
+import { addSimulate } from './cli/simulate/command.ts';
 import { addVerifyOptions, runVerify, type VerifyFlags } from './cli/verify.ts';
 import { version } from './cli/version.ts';
 import { messageOf, SluiceError } from './core/errors.ts';
@@ -68,9 +68,7 @@ or with "payloadText" or "payloadBase64"; a tick: {"tick": true, "receivedAtMs":
 A line out: {"kind": "reading" | "rollup" | "late" | "duplicate" | "deadLetter" | "alert", …}`,
   )
   .action((flags: CommonFlags & { in: string; flush: boolean }) => processFile(flags));
-addSimulateOptions(
-  program.command('simulate').description('publish like a fleet of devices to any MQTT broker'),
-).action(simulate);
+addSimulate(program);
 addVerifyOptions(
   program.command('verify').description('prove what became of every message of a simulated fleet'),
 ).action((flags: VerifyFlags) => runVerify(flags));

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { systemClock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { defaultSimulatorOptions } from '../simulator/options.ts';
+import { shippedScenario } from '../simulator/scenario/shipped.ts';
 import { Simulator } from '../simulator/simulator.ts';
 
 /** Where the gateway listens, and the user it asks for, if any. */
@@ -12,13 +13,22 @@ export interface DemoTarget {
   readonly password?: string | undefined;
 }
 
-/** The fleet of `sluice start --demo`: the one that `sluice simulate` has by default. */
+/** The fleet of `sluice start --demo`: the scenario that `sluice simulate` has by default. */
 export async function startDemoFleet(target: DemoTarget, log: Logger): Promise<{ stop(): Promise<void> }> {
   const { port, username, password } = target;
   const credentials = username === undefined || password === undefined ? null : { username, password };
+  const { name, seed, fleets } = shippedScenario('quickstart').scenario;
   const fleet = new Simulator(
-    // Little is outstanding on one machine, and Ctrl-C is to be quick.
-    { ...defaultSimulatorOptions, broker: `mqtt://${reachable(target.host)}:${port}`, credentials, drainMs: 1500 },
+    {
+      ...defaultSimulatorOptions,
+      scenario: name,
+      seed,
+      fleets,
+      broker: `mqtt://${reachable(target.host)}:${port}`,
+      credentials,
+      // Little is outstanding on one machine, and Ctrl-C is to be quick.
+      drainMs: 1500,
+    },
     { clock: systemClock, log: log.child({ part: 'demo fleet' }), run: randomBytes(3).toString('hex') },
   );
   fleet.start();

@@ -26,7 +26,10 @@ function nested(fields: SentFields): Tree {
     const names = path.split('.');
     const last = names.pop()!;
     let tree = root;
-    for (const name of names) tree = (tree[name] ??= {}) as Tree;
+    for (const name of names) {
+      tree[name] ??= {};
+      tree = tree[name] as Tree;
+    }
     tree[last] = value;
   }
   return root;

@@ -74,14 +74,14 @@ function eventOf(event: EventSpec, device: DeviceContext, purpose: (string | num
 
 function signalOf(spec: SignalSpec, device: DeviceContext, purpose: readonly (string | number)[]): Signal {
   const draw = drawFrom(randomStream(device.seed, device.name, ...purpose));
-  if (isValue(spec)) return constant(valueOf(spec, draw));
+  if (isValue(spec)) return constant(drawnValue(spec, draw));
   const signal = shapeOf(spec, draw, device, purpose);
   return spec.decimals === undefined ? signal : rounded(spec.decimals, signal);
 }
 
 type ValueSpec = Exclude<SignalSpec, SignalObject>;
 
-function valueOf(value: ValueSpec, draw: Draw): FieldValue {
+function drawnValue(value: ValueSpec, draw: Draw): FieldValue {
   return typeof value === 'string' || typeof value === 'boolean' ? value : draw(value);
 }
 
@@ -92,7 +92,7 @@ function isValue(spec: SignalSpec): spec is ValueSpec {
 function shapeOf(spec: SignalObject, draw: Draw, device: DeviceContext, purpose: readonly (string | number)[]): Signal {
   switch (spec.signal) {
     case 'constant':
-      return constant(valueOf(spec.value, draw));
+      return constant(drawnValue(spec.value, draw));
     case 'sine':
       return sine({ mean: draw(spec.mean), amplitude: draw(spec.amplitude), periodMs: draw(spec.period) });
     case 'daily':
@@ -106,7 +106,7 @@ function shapeOf(spec: SignalObject, draw: Draw, device: DeviceContext, purpose:
       return ornsteinUhlenbeck({ mean, deviation, relaxationMs: draw(spec.relaxation) });
     }
     case 'step':
-      return step({ levels: spec.levels.map((level) => valueOf(level, draw)), holdMs: draw(spec.hold) });
+      return step({ levels: spec.levels.map((level) => drawnValue(level, draw)), holdMs: draw(spec.hold) });
     case 'counter': {
       const resetEveryMs = spec.resetEvery === undefined ? Number.POSITIVE_INFINITY : draw(spec.resetEvery);
       return counter({ perSecond: draw(spec.perSecond), resetEveryMs });

@@ -1,0 +1,52 @@
+/** `sluice simulate` and what belongs to it, as commander knows it. */
+import type { Command } from 'commander';
+import { addFlags } from './connection-flags.ts';
+import { simulateFlags } from './flags.ts';
+import { simulate } from './run.ts';
+import { initScenario, listScenarios, validateScenarios } from './scenarios.ts';
+
+export function addSimulate(program: Command): void {
+  const command = program
+    .command('simulate')
+    .description('publish like fleets of devices to any MQTT broker')
+    .argument('[scenario]', 'one of `sluice simulate ls` (default: quickstart)')
+    // Else the flags here would take those of the commands below.
+    .enablePositionalOptions();
+  addFlags(command, simulateFlags)
+    .option('--json', 'print the report as JSON')
+    .addHelpText(
+      'after',
+      `
+A line per second goes to standard error, the report to standard output. The first Ctrl-C waits for what is
+outstanding and reports; the second ends at once.
+Exit codes: 0 all was sent, and acknowledged above QoS 0 · 1 it was not · 2 wrong usage
+
+Time: the ts of a message is when it is to be sent. With --backfill 7d the run begins a week ago, sends that as fast as
+it is taken and then goes on with the clock; with --speed 60x beside it, at 60 times the pace of the clock. --speed
+without --backfill begins so far back that the end of --duration is now. ts is never ahead of the clock.
+
+Try it:
+  sluice simulate ls
+  sluice simulate cold-chain --duration 2m
+  sluice simulate --devices 100 --rate 2000 --duration 10s
+  sluice simulate --broker mqtt://test.example:1883 -c 1 -I 5s -t 'site/{site}/{device}'`,
+    )
+    .action(simulate);
+  command
+    .command('ls')
+    .description('list the shipped scenarios')
+    .option('--json', 'print the list as JSON, with the files')
+    .action(listScenarios);
+  command
+    .command('init')
+    .description('copy a shipped scenario and its alert rules, to make it your own')
+    .argument('<name>', 'one of `sluice simulate ls`')
+    .argument('[file]', 'where to (default: <name>.yaml here)')
+    .option('--force', 'write over files that are there')
+    .action(initScenario);
+  command
+    .command('validate')
+    .description('check scenario files; exit code 2 with every error')
+    .argument('<file...>')
+    .action((files: string[]) => validateScenarios(files));
+}

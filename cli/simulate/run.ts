@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { systemClock } from '../../core/clock.ts';
+import { SluiceError } from '../../core/errors.ts';
+import { routeOf } from '../../core/route.ts';
+import type { SimulatorOptions } from '../../simulator/options.ts';
+import { progressLine, reportOf, reportText } from '../../simulator/report.ts';
+import type { Scenario } from '../../simulator/scenario/scenario.ts';
+import { readScenario, shippedScenario } from '../../simulator/scenario/shipped.ts';
+import { Simulator } from '../../simulator/simulator.ts';
+import { TruthWriter } from '../../simulator/truth.ts';
+import { makeLogger } from '../logger.ts';
+import { version } from '../version.ts';
+import type { Flags, Surroundings } from './connection-flags.ts';
+import { readSimulateFlags } from './flags.ts';
+
+export const surroundings: Surroundings = { env: process.env, readFile: (path) => readFileSync(path) };
+
+export async function simulate(name: string | undefined, flags: Flags): Promise<void> {
+  const { options, warnings } = readSimulateFlags(flags, chosenScenario(name, flags.file), surroundings);
+  const log = makeLogger({ level: 'info', format: 'pretty' });
+  for (const warning of warnings) log.warn(warning);
+  const run = randomBytes(3).toString('hex');
+  const truth = openTruth(flags.truth, options, run);
+  const fleet = new Simulator(options, { clock: systemClock, log, run, ...(truth === null ? {} : { truth }) });
+  const cpuBefore = process.cpuUsage();
+  const startedMs = performance.now();
+  const secondsSoFar = () => (performance.now() - startedMs) / 1000;
+  fleet.start();
+  let before = fleet.stats();
+  const stopProgress = systemClock.every(1000, () => {
+    const now = fleet.stats();
+    process.stderr.write(`${progressLine(Math.round(secondsSoFar()), now, before)}\n`);
+    before = now;
+  });
+  await Promise.race([fleet.finished, firstSignal()]);
+  const seconds = secondsSoFar();
+  await fleet.stop();
+  truth?.close();
+  stopProgress();
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const report = reportOf(options, fleet.stats(), { seconds, cpuUs: user + system }, version);
+  console.log(flags.json === true ? JSON.stringify(report, null, 2) : reportText(report));
+  if (report.problems.length > 0) process.exitCode = 1;
+}
+
+function chosenScenario(name: string | undefined, file: Flags[string]): Scenario {
+  if (typeof file !== 'string') return shippedScenario(name ?? 'quickstart').scenario;
+  if (name !== undefined) {
+    throw new SluiceError('CONFIG_INVALID', `a scenario by name (${name}) and one by --file: give one of them`);
+  }
+  return readScenario(file);
+}
+
+/** `null` when none was asked for. */
+export function openTruth(file: Flags[string], options: SimulatorOptions, run: string): TruthWriter | null {
+  if (typeof file !== 'string') return null;
+  const { scenario, broker, qos, seed, topic } = options;
+  if (routeOf(topic) === null) {
+    const what = `--truth: the pipeline has no route for ${topic}, so none of it would be stored`;
+    throw new SluiceError('CONFIG_INVALID', `${what}: keep the default --topic`);
+  }
+  const startedAtMs = systemClock.nowMs();
+  const writer = new TruthWriter({ file, version, run, scenario, broker, qos, seed, startedAtMs });
+  writer.open();
+  return writer;
+}
+
+/** Resolves at the first SIGINT or SIGTERM. The second ends the process. */
+export function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    const onSignal = () => {
+      signals++;
+      if (signals > 1) process.exit(130);
+      process.stderr.write('waiting for what is outstanding; a second Ctrl-C ends at once\n');
+      resolve();
+    };
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+  });
+}
