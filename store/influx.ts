@@ -49,9 +49,10 @@ const maxSockets = 4;
 /** Below it a body fits one packet anyway. Compressing costs about 1 µs of processor a line and saves nine bytes of ten. */
 const gzipAboveBytesByDefault = 1400;
 
-interface Lines {
-  readonly lines: string[];
-  /** Of each line: its index among the points of the write. */
+/** The part of a write that goes to one bucket. */
+interface Share {
+  readonly points: Point[];
+  /** Of each point: its index in the write. */
   readonly indexes: number[];
 }
 
@@ -131,7 +132,7 @@ export class InfluxStore implements Store {
   }
 
   async #write(points: readonly Point[]): Promise<Refusal[]> {
-    const batches: Record<Bucket, Lines> = { raw: { lines: [], indexes: [] }, rollup: { lines: [], indexes: [] } };
+    const shares: Record<Bucket, Share> = { raw: { points: [], indexes: [] }, rollup: { points: [], indexes: [] } };
     const refusals: Refusal[] = [];
     points.forEach((point, index) => {
       const fault = this.#validator.fault(point);
@@ -139,24 +140,24 @@ export class InfluxStore implements Store {
         refusals.push({ index, ...fault });
         return;
       }
-      const { lines, indexes } = batches[point.series.bucket];
-      lines.push(this.#encoder.encode(point));
-      indexes.push(index);
+      const share = shares[point.series.bucket];
+      share.points.push(point);
+      share.indexes.push(index);
     });
     for (const bucket of ['raw', 'rollup'] as const) {
-      const { lines, indexes } = batches[bucket];
-      if (lines.length === 0) continue;
-      const refused = await writeNarrowing(lines, (part) => this.#sendLines(bucket, part));
-      for (const line of refused) refusals.push({ ...line, index: indexes[line.index]! });
+      const share = shares[bucket];
+      if (share.points.length === 0) continue;
+      const refused = await writeNarrowing(share.points, (part) => this.#send(bucket, part));
+      for (const item of refused) refusals.push({ ...item, index: share.indexes[item.index]! });
     }
     return refusals.sort((a, b) => a.index - b.index);
   }
 
   /** No timeout: an abandoned request could still land, after its successor. */
-  async #sendLines(bucket: Bucket, lines: readonly string[]): Promise<Rejected | null> {
+  async #send(bucket: Bucket, points: readonly Point[]): Promise<Rejected | null> {
     const query = new URLSearchParams({ org: this.#options.org, bucket: this.#bucketNames[bucket], precision: 'ns' });
     try {
-      const status = await this.#writing.write(`/api/v2/write?${query}`, lines.join('\n'));
+      const status = await this.#writing.write(`/api/v2/write?${query}`, this.#encoder.encode(points));
       if (status !== 204) throw new StoreUnavailableError(`InfluxDB answered ${status} to a write; stored is 204`);
       return null;
     } catch (error) {

@@ -11,10 +11,10 @@ export interface Rejected {
   readonly message: string;
 }
 
-/** One write request; resolves to `null` when all lines are stored. Rejects when it is not the points' fault. */
-export type SendLines = (lines: readonly string[]) => Promise<Rejected | null>;
+/** One write request; resolves to `null` when all are stored. Rejects when it is not the points' fault. */
+export type Send<Item> = (items: readonly Item[]) => Promise<Rejected | null>;
 
-export interface RefusedLine {
+export interface RefusedItem {
   readonly index: number;
   readonly reason: RefusalReason;
   readonly message: string;
@@ -23,20 +23,20 @@ export interface RefusedLine {
 const maxMessageLength = 500;
 
 /**
- * Writes all lines, one request at a time, in their order; resolves to those that can never be written. A single bad
- * line among n costs about 2·log2(n) requests more; a batch that is refused as a whole costs none.
+ * Writes all items, one request at a time, in their order; resolves to those that can never be written. A single bad
+ * one among n costs about 2·log2(n) requests more; a batch that is refused as a whole costs none.
  */
-export async function writeNarrowing(lines: readonly string[], send: SendLines): Promise<RefusedLine[]> {
-  const rejected = await send(lines);
+export async function writeNarrowing<Item>(items: readonly Item[], send: Send<Item>): Promise<RefusedItem[]> {
+  const rejected = await send(items);
   if (rejected === null) return [];
-  if (lines.length === 1 || isRefusedWhole(rejected, lines.length)) {
+  if (items.length === 1 || isRefusedWhole(rejected, items.length)) {
     const message = rejected.message.slice(0, maxMessageLength);
-    return lines.map((_, index) => ({ index, reason: reasonOf(rejected), message }));
+    return items.map((_, index) => ({ index, reason: reasonOf(rejected), message }));
   }
-  const middle = lines.length >> 1;
-  const first = await writeNarrowing(lines.slice(0, middle), send);
-  const second = await writeNarrowing(lines.slice(middle), send);
-  return [...first, ...second.map((line) => ({ ...line, index: line.index + middle }))];
+  const middle = items.length >> 1;
+  const first = await writeNarrowing(items.slice(0, middle), send);
+  const second = await writeNarrowing(items.slice(middle), send);
+  return [...first, ...second.map((item) => ({ ...item, index: item.index + middle }))];
 }
 
 /**
