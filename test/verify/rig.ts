@@ -14,12 +14,10 @@ import { withMethods } from '../support/with-methods.ts';
 
 const { processing } = resolveConfig({ env: {}, flags: {}, readText: () => '' });
 
-export const rules = parseRules(
-  `- { name: hot, severity: critical, field: temperature, when: { above: 30, clear: 25 }, for: 30s, devices: { device: s1 } }
+export const rulesText = `- { name: hot, severity: critical, field: temperature, when: { above: 30, clear: 25 }, for: 30s, devices: { device: s1 } }
 - { name: cold, severity: info, field: temperature, when: { below: 5 }, devices: { device: s3 } }
-- { name: low, severity: info, field: temperature, when: { below: 5 }, devices: { device: s2 } }`,
-  'rules.yaml',
-);
+- { name: low, severity: info, field: temperature, when: { below: 5 }, devices: { device: s2 } }`;
+export const rules = parseRules(rulesText, 'rules.yaml');
 
 /** What was sent: what the gateway made of it, and what is known of it. */
 export interface Sent {
@@ -55,7 +53,7 @@ export async function process(sent: Sent, breaks: Breaks = {}, ruleList = rules)
 }
 
 /** A status of a processor on the bus, as its process would say it. */
-export function tell({ bus }: Rig, status: ProcessorStatus): Promise<void> {
+export function tell({ bus }: Pick<Rig, 'bus'>, status: ProcessorStatus): Promise<void> {
   const value = Buffer.from(JSON.stringify(status));
   return bus.append(topics.pipelineStatus, [{ key: 'processor/1', value, headers: {}, timestampMs: status.atMs }]);
 }
