@@ -46,21 +46,34 @@ function invalid(fileName: string, problems: readonly string[]): SluiceError {
   return new SluiceError('CONFIG_INVALID', `${fileName} has ${problems.length} error(s):\n  ${problems.join('\n  ')}`);
 }
 
-function problemsOf(issue: z.core.$ZodIssue, _index = 0, _all: unknown = null): Problem[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'unknown key' }));
-  }
-  const alternative = issue.code === 'invalid_union' ? closest(issue.errors) : null;
-  if (alternative === null) return [{ path: issue.path, message: issue.message }];
-  return alternative.flatMap((inner) => problemsOf({ ...inner, path: [...issue.path, ...inner.path] }));
+type Issue = z.core.$ZodIssue;
+
+function problemsOf(issue: Issue): Problem[] {
+  return resolved(issue).flatMap((one) => {
+    const { path } = one;
+    if (one.code === 'unrecognized_keys')
+      return one.keys.map((key) => ({ path: [...path, key], message: 'unknown key' }));
+    if (one.code === 'invalid_key') return one.issues.map(({ message }) => ({ path, message }));
+    return [{ path, message: one.message }];
+  });
 }
 
-/** Of the alternatives of a union the one whose kind of value was given, if there is exactly one. */
-function closest(alternatives: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | null {
-  const fitting = alternatives.filter((issues) => issues.every((issue) => !isOtherKind(issue)));
-  return fitting.length === 1 ? fitting[0]! : null;
+/** Where one of several forms is expected: what is wrong with the form that is nearest to what was given. */
+function resolved(issue: Issue): readonly Issue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const forms = issue.errors.map((issues) => issues.flatMap(resolved));
+  const distances = forms.map(distanceOf);
+  const shortest = Math.min(...distances);
+  if (shortest === Number.POSITIVE_INFINITY) return [issue];
+  const nearest = forms[distances.indexOf(shortest)]!;
+  return nearest.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }));
 }
 
-function isOtherKind(issue: z.core.$ZodIssue): boolean {
-  return issue.code === 'invalid_type' && issue.path.length === 0;
+/** In keys that are wrong; `Infinity`: another kind of value was given. */
+function distanceOf(issues: readonly Issue[]): number {
+  return issues.reduce((sum, issue) => {
+    const isOtherKind = issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_union');
+    if (isOtherKind) return Number.POSITIVE_INFINITY;
+    return sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1);
+  }, 0);
 }

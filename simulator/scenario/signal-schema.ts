@@ -3,12 +3,21 @@ import { z } from 'zod';
 import { durationMs } from '../../core/config.ts';
 
 const number = z
-  .union([z.number(), z.strictObject({ between: z.tuple([z.number(), z.number()]) })])
+  .union(
+    [z.number(), z.strictObject({ between: z.tuple([z.number(), z.number()]) })],
+    'expected a number, or { between: [a, b] }',
+  )
   .describe('a number, or { between: [a, b] }: each device draws its own');
 const duration = z
-  .union([durationMs, z.strictObject({ between: z.tuple([durationMs, durationMs]) })])
+  .union(
+    [durationMs, z.strictObject({ between: z.tuple([durationMs, durationMs]) })],
+    'expected a duration such as 10s, or { between: [5m, 10m] }',
+  )
   .describe('such as 500ms, 10s, 5m, 1h, 7d, or { between: [5m, 10m] }: each device draws its own');
-const value = z.union([number, z.boolean(), z.string()]);
+const value = z.union(
+  [number, z.boolean(), z.string()],
+  'expected a number, a boolean, a text, or { between: [a, b] }',
+);
 
 export type Drawn = z.output<typeof number>;
 export { duration as drawnDuration, number as drawnNumber };
@@ -84,14 +93,17 @@ const unknownSignal = (kinds: readonly string[]) => ({
 });
 const kinds = plainSignals.map(({ shape }) => shape.signal.value);
 
-const part = z.union([number, z.discriminatedUnion('signal', plainSignals, unknownSignal(kinds))]);
+const part = z.union(
+  [number, z.discriminatedUnion('signal', plainSignals, unknownSignal(kinds))],
+  'expected a number, or { signal: … }',
+);
 const sum = z.strictObject({ signal: z.literal('sum'), of: z.array(part).min(1), ...rounding });
 
 /** A field: its value, or the signal that gives it. */
-export const signal = z.union([
-  value,
-  z.discriminatedUnion('signal', [...plainSignals, sum], unknownSignal([...kinds, 'sum'])),
-]);
+export const signal = z.union(
+  [value, z.discriminatedUnion('signal', [...plainSignals, sum], unknownSignal([...kinds, 'sum']))],
+  'expected a value, or { signal: … }',
+);
 export type SignalSpec = z.output<typeof signal>;
 
 export const route = z.strictObject({
