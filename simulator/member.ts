@@ -35,7 +35,7 @@ export interface MemberContext {
   readonly onConnected: () => void;
   /** Its connection failed, or was lost, and no fault did it. */
   readonly onTrouble: (wasOpen: boolean, reason: string) => void;
-  readonly onAcknowledged: (message: Message, identity: DeviceIdentity) => void;
+  readonly onAcknowledged: (transmission: Transmission, identity: DeviceIdentity) => void;
   /** Something that was held is held no more. */
   readonly onReleased: () => void;
 }
@@ -270,12 +270,13 @@ export class Member {
         truth?.sent(message, clock.nowMs());
         if (options.qos === 0) this.#release();
       },
-      acknowledged: ({ message, dueMs }) => {
+      acknowledged: (transmission) => {
+        const { message, dueMs } = transmission;
         const nowMs = clock.nowMs();
         tally.acknowledged++;
         tally.ackMs.add(Math.max(0, nowMs - dueMs));
         truth?.acknowledged(message, nowMs);
-        this.#context.onAcknowledged(message, this.#identity);
+        this.#context.onAcknowledged(transmission, this.#identity);
         this.#release();
       },
     };

@@ -10,10 +10,10 @@ import type { Fields } from '../core/reading.ts';
 import { type Dial, dialTo } from './endpoint.ts';
 import { type DeviceIdentity, identities } from './fleet.ts';
 import { Member, type MemberContext } from './member.ts';
-import type { Message } from './message.ts';
 import type { SimulatorOptions } from './options.ts';
+import type { Transmission } from './outbox.ts';
 import { Schedule } from './schedule.ts';
-import { type SimulatorStats, Tally } from './tally.ts';
+import { type Latencies, type SimulatorStats, Tally } from './tally.ts';
 import { Timeline } from './timeline.ts';
 import type { TruthWriter } from './truth.ts';
 
@@ -32,8 +32,11 @@ export interface SimulatorContext {
   readonly log: Logger;
   /** Part of the client ids, so that two fleets never throw each other out. */
   readonly run: string;
-  /** Called for each acknowledgement: of a message that is sent twice on purpose, twice. */
-  readonly onAcknowledged?: (reading: AcknowledgedReading) => void;
+  /**
+   * Called for each acknowledgement: of a message that is sent twice on purpose, twice. `dueMs`: when it was to be sent,
+   * by the clock.
+   */
+  readonly onAcknowledged?: (reading: AcknowledgedReading, dueMs: number) => void;
   /** Is told what becomes of every message. Opened and closed by whoever gives it. */
   readonly truth?: TruthWriter;
 }
@@ -96,6 +99,11 @@ export class Simulator {
     return this.#tally.stats(this.#devices);
   }
 
+  /** They go on filling. */
+  get latencies(): Latencies {
+    return this.#tally;
+  }
+
   #memberContext(timeline: Timeline, dial: Dial): MemberContext {
     const { run, clock, truth = null } = this.#context;
     return {
@@ -113,7 +121,7 @@ export class Simulator {
       },
       onConnected: () => this.#onConnected(),
       onTrouble: (wasOpen, reason) => this.#onTrouble(wasOpen, reason),
-      onAcknowledged: (message, identity) => this.#onAcknowledged(message, identity),
+      onAcknowledged: (transmission, identity) => this.#onAcknowledged(transmission, identity),
       onReleased: () => this.#checkDrained(),
     };
   }
@@ -164,10 +172,11 @@ export class Simulator {
     this.#context.log.warn({ broker: this.#options.broker, error: reason }, `${what}; trying again until it can be`);
   }
 
-  #onAcknowledged({ seq, reading, expect }: Message, { site, device }: DeviceIdentity): void {
+  #onAcknowledged({ message, dueMs }: Transmission, { site, device }: DeviceIdentity): void {
+    const { seq, reading, expect } = message;
     if (reading === null || reading.timeMs === null || expect.as !== 'stored') return;
     const { timeMs, fields } = reading;
-    this.#context.onAcknowledged?.({ site, device, seq, timeMs, fields });
+    this.#context.onAcknowledged?.({ site, device, seq, timeMs, fields }, dueMs);
   }
 
   #checkDrained(): void {

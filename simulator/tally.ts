@@ -44,11 +44,18 @@ export interface SimulatorStats {
   readonly ackMs: Quantiles | null;
 }
 
+/** How long things took, as long as the run goes on. */
+export interface Latencies {
+  readonly connectMs: Histogram;
+  readonly sendLagMs: Histogram;
+  readonly ackMs: Histogram;
+}
+
 /** A reason may name an address or a port. */
 const maxReasons = 50;
 const otherReasons = 'other reasons';
 
-export class Tally {
+export class Tally implements Latencies {
   connected = 0;
   everConnected = 0;
   made = 0;

@@ -13,13 +13,13 @@ export function addSimulate(program: Command): void {
     // Else the flags here would take those of the commands below.
     .enablePositionalOptions();
   addFlags(command, simulateFlags)
-    .option('--json', 'print the report as JSON')
+    .option('--json', 'the same as --report json')
     .addHelpText(
       'after',
       `
 A line per second goes to standard error, the report to standard output. The first Ctrl-C waits for what is
 outstanding and reports; the second ends at once.
-Exit codes: 0 all was sent, and acknowledged above QoS 0 · 1 it was not · 2 wrong usage
+Exit codes: 0 all was sent, and acknowledged above QoS 0 (with --assert: it holds) · 1 not so · 2 wrong usage
 
 Time: the ts of a message is when it is to be sent. With --backfill 7d the run begins a week ago, sends that as fast as
 it is taken and then goes on with the clock; with --speed 60x beside it, at 60 times the pace of the clock. --speed
@@ -28,7 +28,7 @@ without --backfill begins so far back that the end of --duration is now. ts is n
 Try it:
   sluice simulate ls
   sluice simulate cold-chain --duration 2m
-  sluice simulate --devices 100 --rate 2000 --duration 10s
+  sluice simulate --devices 100 --rate 2000 --duration 10s --assert 'lost==0,puback.p99<250'
   sluice simulate --broker mqtt://test.example:1883 -c 1 -I 5s -t 'site/{site}/{device}'`,
     )
     .action(simulate);

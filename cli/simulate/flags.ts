@@ -15,6 +15,7 @@ import {
   readConnectionFlags,
   type Surroundings,
 } from './connection-flags.ts';
+import { type Reporting, reportingFlags, reportingSchema } from './reporting.ts';
 
 /** The letters are those of emqtt-bench. */
 export const simulateFlags: readonly FlagHelp[] = [
@@ -35,6 +36,7 @@ export const simulateFlags: readonly FlagHelp[] = [
   ['--speed <factor>', 'pass the past so many times as fast as the clock, such as 60x; see below'],
   ...connectionFlags,
   ['--truth <file>', 'write what became of every message, for `sluice verify`'],
+  ...reportingFlags,
 ];
 
 const schema = z.object({
@@ -73,6 +75,7 @@ type Values = z.output<typeof schema>;
 
 export interface Simulation {
   readonly options: SimulatorOptions;
+  readonly reporting: Reporting;
   /** What the run leaves out, and why. */
   readonly warnings: readonly string[];
 }
@@ -82,8 +85,12 @@ export function readSimulateFlags(flags: Flags, scenario: Scenario, around: Surr
   const problems: string[] = [];
   const connection = readConnectionFlags(flags, around, problems);
   const values = parseFlags(schema, flags, problems);
+  const reporting = parseFlags(reportingSchema, flags, problems);
+  if (reporting?.pipeline !== undefined && connection?.qos === 0) {
+    problems.push('--pipeline needs --qos 1 or 2: it asks for what was acknowledged');
+  }
   if (values !== null) problems.push(...contradictions(values, scenario));
-  if (connection === null || values === null || problems.length > 0) {
+  if (connection === null || values === null || reporting === null || problems.length > 0) {
     throw new SluiceError('CONFIG_INVALID', `wrong usage, ${problems.length} error(s):\n  ${problems.join('\n  ')}`);
   }
   const fleets = resized(scenario.fleets, { ...values, intervalMs: values.interval });
@@ -103,6 +110,7 @@ export function readSimulateFlags(flags: Flags, scenario: Scenario, around: Surr
       limit: values.limit ?? null,
       durationMs: values.duration ?? null,
     },
+    reporting,
     warnings:
       faults.length < asked.length
         ? ['security.wrong_password is left out: without a user (--username) no password can be wrong']

@@ -4,7 +4,7 @@ import { systemClock } from '../../core/clock.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { routeOf } from '../../core/route.ts';
 import type { SimulatorOptions } from '../../simulator/options.ts';
-import { progressLine, reportOf, reportText } from '../../simulator/report.ts';
+import { QueryableProbe } from '../../simulator/report/queryable.ts';
 import type { Scenario } from '../../simulator/scenario/scenario.ts';
 import { readScenario, shippedScenario } from '../../simulator/scenario/shipped.ts';
 import { Simulator } from '../../simulator/simulator.ts';
@@ -13,35 +13,29 @@ import { makeLogger } from '../logger.ts';
 import { version } from '../version.ts';
 import type { Flags, Surroundings } from './connection-flags.ts';
 import { readSimulateFlags } from './flags.ts';
+import { runAndReport } from './reporting.ts';
 
 export const surroundings: Surroundings = { env: process.env, readFile: (path) => readFileSync(path) };
 
 export async function simulate(name: string | undefined, flags: Flags): Promise<void> {
-  const { options, warnings } = readSimulateFlags(flags, chosenScenario(name, flags.file), surroundings);
+  const { options, reporting, warnings } = readSimulateFlags(flags, chosenScenario(name, flags.file), surroundings);
   const log = makeLogger({ level: 'info', format: 'pretty' });
-  for (const warning of warnings) log.warn(warning);
+  for (const warning of warnings) log.warn({}, warning);
   const run = randomBytes(3).toString('hex');
   const truth = openTruth(flags.truth, options, run);
-  const fleet = new Simulator(options, { clock: systemClock, log, run, ...(truth === null ? {} : { truth }) });
-  const cpuBefore = process.cpuUsage();
-  const startedMs = performance.now();
-  const secondsSoFar = () => (performance.now() - startedMs) / 1000;
-  fleet.start();
-  let before = fleet.stats();
-  const stopProgress = systemClock.every(1000, () => {
-    const now = fleet.stats();
-    process.stderr.write(`${progressLine(Math.round(secondsSoFar()), now, before)}\n`);
-    before = now;
+  const probe = reporting.pipeline === undefined ? null : new QueryableProbe(reporting.pipeline, systemClock);
+  const fleet = new Simulator(options, {
+    clock: systemClock,
+    log,
+    run,
+    ...(truth === null ? {} : { truth }),
+    onAcknowledged: (reading, dueMs) => probe?.acknowledged(reading, dueMs),
   });
-  await Promise.race([fleet.finished, firstSignal()]);
-  const seconds = secondsSoFar();
-  await fleet.stop();
-  truth?.close();
-  stopProgress();
-  const { user, system } = process.cpuUsage(cpuBefore);
-  const report = reportOf(options, fleet.stats(), { seconds, cpuUs: user + system }, version);
-  console.log(flags.json === true ? JSON.stringify(report, null, 2) : reportText(report));
-  if (report.problems.length > 0) process.exitCode = 1;
+  try {
+    await runAndReport({ sender: fleet, options, run, reporting, flags, probe });
+  } finally {
+    truth?.close();
+  }
 }
 
 function chosenScenario(name: string | undefined, file: Flags[string]): Scenario {
@@ -64,19 +58,4 @@ export function openTruth(file: Flags[string], options: SimulatorOptions, run: s
   const writer = new TruthWriter({ file, version, run, scenario, broker, qos, seed, startedAtMs });
   writer.open();
   return writer;
-}
-
-/** Resolves at the first SIGINT or SIGTERM. The second ends the process. */
-export function firstSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let signals = 0;
-    const onSignal = () => {
-      signals++;
-      if (signals > 1) process.exit(130);
-      process.stderr.write('waiting for what is outstanding; a second Ctrl-C ends at once\n');
-      resolve();
-    };
-    process.on('SIGINT', onSignal);
-    process.on('SIGTERM', onSignal);
-  });
 }
