@@ -55,7 +55,9 @@ export async function runVerify(flags: VerifyFlags): Promise<void> {
   const truth = await readTruthFile(flags.truth);
   const log = makeLogger(config.log);
   const bus = openBus(config, systemClock, log);
-  const store = openStore(config, systemClock, log);
+  // Looking must delete nothing, however old it is.
+  const retention = { ...config.retention, rawMs: Number.POSITIVE_INFINITY, rollupMs: Number.POSITIVE_INFINITY };
+  const store = openStore({ ...config, retention }, systemClock, log);
   try {
     await bus.start();
     await store.start();
