@@ -14,6 +14,13 @@ export interface Measurement {
   readonly fields: Fields;
 }
 
+/** What has something to say at its times. */
+export interface MeasurementSource {
+  /** Event time of the next measurement; `Infinity`: there is none yet. */
+  readonly nextAtMs: number;
+  next(): Measurement;
+}
+
 /** Times are event time. */
 export interface DeviceSettings {
   readonly fleet: Fleet;
@@ -24,7 +31,7 @@ export interface DeviceSettings {
   readonly firstMs: number;
 }
 
-export class Device {
+export class Device implements MeasurementSource {
   readonly identity: DeviceIdentity;
   /** Event time of the next measurement; not a whole number. */
   nextAtMs: number;

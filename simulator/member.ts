@@ -5,11 +5,11 @@
 import type { Clock } from '../core/clock.ts';
 import { routeOf } from '../core/route.ts';
 import { Connection, type ConnectionEvents, type ConnectionSettings, type ConnectionTimer } from './connection.ts';
-import { Device } from './device.ts';
+import type { MeasurementSource } from './device.ts';
 import type { Dial } from './endpoint.ts';
 import { DeviceFaults } from './faults/device-faults.ts';
 import { Interruptions } from './faults/interruptions.ts';
-import type { DeviceIdentity, Fleet } from './fleet.ts';
+import type { DeviceIdentity } from './fleet.ts';
 import type { Message } from './message.ts';
 import type { SimulatorOptions } from './options.ts';
 import { Outbox, type Transmission } from './outbox.ts';
@@ -51,7 +51,7 @@ export class Member {
   readonly #identity: DeviceIdentity;
   /** As the pipeline calls it: its topic says who it is. */
   readonly #known: { readonly site: string; readonly device: string };
-  readonly #device: Device;
+  readonly #source: MeasurementSource;
   readonly #faults: DeviceFaults;
   readonly #own: Way;
   /** Someone else who has its name and not its password; once there is something to try it with. */
@@ -69,19 +69,17 @@ export class Member {
   /** A fault is breaking its connection right now. */
   #isInterrupting = false;
 
-  /** It connects `waitMs` after the start of the run, and begins to measure. */
-  constructor(identity: DeviceIdentity, fleet: Fleet, waitMs: number, context: MemberContext) {
-    const { options, run, timeline, schedule, clock } = context;
+  /** It connects at `connectAtMs`, by the clock. */
+  constructor(identity: DeviceIdentity, source: MeasurementSource, connectAtMs: number, context: MemberContext) {
+    const { options, run, timeline, schedule } = context;
     const { seed, format, faults } = options;
     const fillIn = (template: string) => filledIn(template, identity, run);
     const topic = fillIn(options.topic);
-    const { startMs } = timeline;
-    const firstMs = startMs + waitMs + (identity.index / fleet.count) * fleet.intervalMs;
     this.#context = context;
     this.#identity = identity;
     this.#known = routeOf(topic) ?? identity;
     this.#isCatchingUp = options.backfillMs > 0;
-    this.#device = new Device(identity, { fleet, seed, startMs, firstMs });
+    this.#source = source;
     this.#faults = new DeviceFaults(faults, { identity, seed, format, topic, fillIn });
     this.#own = this.#way(this.#ownEvents(), { credentials: options.credentials, suffix: '', isReopened: true });
     this.#interruptions = new Interruptions(
@@ -91,9 +89,15 @@ export class Member {
       timeline,
       (act) => this.#interrupt(act),
     );
-    const connectAtMs = clock.nowMs() + waitMs;
     schedule.add(connectAtMs, () => this.#own.connection.open(connectAtMs));
-    this.#scheduleNext();
+    this.wake();
+  }
+
+  /** The source has something again. */
+  wake(): void {
+    const { schedule, timeline } = this.#context;
+    const { nextAtMs } = this.#source;
+    if (nextAtMs < Number.POSITIVE_INFINITY) schedule.add(timeline.wallMsOf(nextAtMs), () => this.#make());
   }
 
   /** Makes no more messages; those that faults hold back go out, and its network works. */
@@ -140,28 +144,23 @@ export class Member {
     return this.#intruder;
   }
 
-  #scheduleNext(): void {
-    const { schedule, timeline } = this.#context;
-    schedule.add(timeline.wallMsOf(this.#device.nextAtMs), () => this.#make());
-  }
-
   #make(): void {
     if (!this.#isSending) return;
     const { tally, clock, options, onMade } = this.#context;
     const isPast = this.#isInPast();
     this.#waitsForRoom = isPast && this.#own.outbox.held >= options.maxInFlight;
     if (this.#waitsForRoom) return;
-    const message = this.#faults.apply(this.#device.next(), isPast);
+    const message = this.#faults.apply(this.#source.next(), isPast);
     tally.made++;
     tally.hitBy(message.faults);
     // What is of the past was not to be sent at any time by the clock: its turn is now.
     this.#dispatch(message, isPast ? clock.nowMs() : message.timeMs);
-    this.#scheduleNext();
+    this.wake();
     onMade();
   }
 
   #isInPast(): boolean {
-    if (this.#isCatchingUp) this.#isCatchingUp = this.#device.nextAtMs < this.#context.clock.nowMs();
+    if (this.#isCatchingUp) this.#isCatchingUp = this.#source.nextAtMs < this.#context.clock.nowMs();
     return this.#isCatchingUp;
   }
 

@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Fields } from '../core/reading.ts';
+import { Device, type MeasurementSource } from './device.ts';
 import { type Dial, dialTo } from './endpoint.ts';
 import { type DeviceIdentity, identities } from './fleet.ts';
 import { Member, type MemberContext } from './member.ts';
@@ -49,12 +50,15 @@ const closeMs = 2000;
 export class Simulator {
   readonly #options: SimulatorOptions;
   readonly #context: SimulatorContext;
-  readonly #devices: number;
+  #devices: number;
   readonly #schedule = new Schedule();
   readonly #tally = new Tally();
   readonly #finished = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<void>();
-  #members: readonly Member[] = [];
+  /** What all devices share; `null` before the start. */
+  #shared: MemberContext | null = null;
+  readonly #members: Member[] = [];
+  #nextConnectMs = 0;
   #stopTicking: (() => void) | null = null;
   #isFinished = false;
   #isDraining = false;
@@ -78,15 +82,33 @@ export class Simulator {
    */
   start(): void {
     if (this.#stopTicking !== null || this.#stopping !== null) return;
-    const { broker, tls, fleets, connectRate, durationMs, backfillMs, speed } = this.#options;
+    const { broker, tls, fleets, seed, durationMs, backfillMs, speed } = this.#options;
     const { clock } = this.#context;
     const startMs = clock.nowMs();
-    const context = this.#memberContext(new Timeline({ startMs, backfillMs, speed }), dialTo(broker, tls));
-    this.#members = fleets
-      .flatMap((fleet) => identities(fleet).map((identity) => ({ fleet, identity })))
-      .map(({ fleet, identity }, i) => new Member(identity, fleet, (i / connectRate) * 1000, context));
+    const timeline = new Timeline({ startMs, backfillMs, speed });
+    this.#shared = this.#memberContext(timeline, dialTo(broker, tls));
+    this.#nextConnectMs = startMs;
+    for (const fleet of fleets) {
+      for (const identity of identities(fleet)) {
+        const spreadMs = (identity.index / fleet.count) * fleet.intervalMs;
+        const firstMs = timeline.startMs + (this.#nextConnectMs - startMs) + spreadMs;
+        this.#add(identity, new Device(identity, { fleet, seed, startMs: timeline.startMs, firstMs }), this.#shared);
+      }
+    }
     if (durationMs !== null) this.#schedule.add(startMs + durationMs, () => this.#finish());
     this.#stopTicking = clock.every(tickMs, () => this.#schedule.runDue(clock.nowMs()));
+  }
+
+  /**
+   * One more device, whose measurements come from elsewhere; only while it runs. Returns what is to be called when the
+   * source has something again after it had nothing.
+   */
+  join(identity: DeviceIdentity, source: MeasurementSource): () => void {
+    if (this.#shared === null || this.#isFinished) throw new Error('a device can only join a simulator that runs');
+    this.#devices++;
+    this.#nextConnectMs = Math.max(this.#nextConnectMs, this.#context.clock.nowMs());
+    const member = this.#add(identity, source, this.#shared);
+    return () => member.wake();
   }
 
   /** Makes no more messages, waits up to `drainMs` for what is outstanding, and disconnects. */
@@ -102,6 +124,13 @@ export class Simulator {
   /** They go on filling. */
   get latencies(): Latencies {
     return this.#tally;
+  }
+
+  #add(identity: DeviceIdentity, source: MeasurementSource, shared: MemberContext): Member {
+    const member = new Member(identity, source, this.#nextConnectMs, shared);
+    this.#members.push(member);
+    this.#nextConnectMs += 1000 / this.#options.connectRate;
+    return member;
   }
 
   #memberContext(timeline: Timeline, dial: Dial): MemberContext {

@@ -7,7 +7,10 @@ export interface TimelineSettings {
   readonly startMs: number;
   /** How long before that its event time starts. */
   readonly backfillMs: number;
-  /** Event time per time of the clock while there is a past to send; over 1. `Infinity`: as fast as it is taken. */
+  /**
+   * Event time per time of the clock while there is a past to send. `Infinity`: as fast as it is taken; 1 or less: the
+   * past is never over.
+   */
   readonly speed: number;
 }
 
@@ -23,7 +26,8 @@ export class Timeline {
     this.startMs = startMs - backfillMs;
     this.#wallStartMs = startMs;
     this.#speed = speed;
-    this.#caughtUpMs = startMs + (backfillMs === 0 ? 0 : backfillMs / (speed - 1));
+    if (backfillMs === 0) this.#caughtUpMs = startMs;
+    else this.#caughtUpMs = speed > 1 ? startMs + backfillMs / (speed - 1) : Number.POSITIVE_INFINITY;
   }
 
   /** Whether the event time is of the past that is caught up with. */
