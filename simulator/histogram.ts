@@ -1,6 +1,6 @@
 /**
  * How often what duration occurred, in the layout of HdrHistogram: whole milliseconds up to 2047, above that three
- * significant digits, up to a day. Its size is fixed, and two of them can be told apart or added exactly.
+ * significant digits, up to a day. Its size is fixed, and what was added since a copy of it can be told apart exactly.
  */
 const subBuckets = 2048;
 const halfBuckets = subBuckets / 2;
@@ -19,36 +19,33 @@ export interface Quantiles {
 }
 
 export class Histogram {
-  readonly #counts: Float64Array;
+  readonly #counts = new Float64Array(slots);
+  /** From here on all slots are empty. */
+  #end = 0;
   #total = 0;
   #sumMs = 0;
-
-  constructor(counts = new Float64Array(slots)) {
-    this.#counts = counts;
-  }
 
   /** Negative is 0, more than a day is a day. */
   add(ms: number): void {
     const value = Math.min(longestMs, Math.max(0, Math.round(ms)));
-    this.#counts[indexOf(value)]!++;
+    const index = indexOf(value);
+    this.#counts[index]!++;
+    if (index >= this.#end) this.#end = index + 1;
     this.#total++;
     this.#sumMs += value;
   }
 
-  get count(): number {
-    return this.#total;
-  }
-
   copy(): Histogram {
-    const copy = new Histogram(this.#counts.slice());
-    copy.#total = this.#total;
-    copy.#sumMs = this.#sumMs;
-    return copy;
+    return this.since(new Histogram());
   }
 
   /** What was added since `earlier`, a copy of this one, was made. */
   since(earlier: Histogram): Histogram {
-    const rest = new Histogram(this.#counts.map((count, index) => count - earlier.#counts[index]!));
+    const rest = new Histogram();
+    for (let index = 0; index < this.#end; index++) {
+      rest.#counts[index] = this.#counts[index]! - earlier.#counts[index]!;
+    }
+    rest.#end = this.#end;
     rest.#total = this.#total - earlier.#total;
     rest.#sumMs = this.#sumMs - earlier.#sumMs;
     return rest;
@@ -58,12 +55,10 @@ export class Histogram {
   quantile(q: number): number | null {
     if (this.#total === 0) return null;
     let left = Math.max(1, Math.ceil(this.#total * q));
-    return highestOf(
-      this.#counts.findIndex((count) => {
-        left -= count;
-        return left <= 0;
-      }),
-    );
+    for (let index = 0; ; index++) {
+      left -= this.#counts[index]!;
+      if (left <= 0) return highestOf(index);
+    }
   }
 
   /** `null` when nothing was added. */
@@ -84,9 +79,10 @@ export class Histogram {
   /** The slots in which anything is: `[milliseconds, count]`, rising. */
   slots(): [ms: number, count: number][] {
     const filled: [number, number][] = [];
-    this.#counts.forEach((count, index) => {
+    for (let index = 0; index < this.#end; index++) {
+      const count = this.#counts[index]!;
       if (count > 0) filled.push([highestOf(index), count]);
-    });
+    }
     return filled;
   }
 }

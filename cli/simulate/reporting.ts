@@ -44,6 +44,8 @@ export interface Sender {
   start(): void;
   stop(): Promise<void>;
   stats(): SimulatorStats;
+  /** What else has failed, in words. */
+  problems?(): readonly string[];
 }
 
 export interface Watched {
@@ -76,9 +78,10 @@ export async function runAndReport({ sender, options, run, reporting, flags, pro
   await sender.stop();
   await probe?.close();
   stopProgress();
+  series.end(secondsSoFar(), sender.stats());
   const { user, system } = process.cpuUsage(cpuBefore);
   const peakMemoryMb = Math.round((process.resourceUsage().maxRSS * 1024) / 1e6);
-  const report = reportOf({
+  const ofRun = reportOf({
     options,
     stats: sender.stats(),
     latencies: sender.latencies,
@@ -90,6 +93,7 @@ export async function runAndReport({ sender, options, run, reporting, flags, pro
     version,
     run,
   });
+  const report = { ...ofRun, problems: [...ofRun.problems, ...(sender.problems?.() ?? [])] };
   if (out !== undefined) write(out, formatted(report, format));
   console.log(formatted(report, out === undefined ? format : 'text'));
   if (report.problems.length > 0) process.exitCode = 1;

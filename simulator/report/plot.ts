@@ -31,7 +31,7 @@ export const plotStyle = `
 figure { margin: 1.5rem 0 } figure svg { width: 100%; height: auto } figcaption { font-weight: 600 }
 .legend { display: flex; flex-wrap: wrap; gap: 0 1.5rem; list-style: none; padding: 0; margin: 0.25rem 0 } .legend svg { width: 2.5rem; height: 0.75rem; margin-right: 0.4rem }
 .axis { stroke: #80838d; stroke-width: 1 } .grid { stroke: #80838d; stroke-opacity: 0.25; stroke-width: 1 } .tick { font-size: 12px; fill: currentColor }
-.line { fill: none; stroke-width: 1.8 } .line0 { stroke: #0072b2 } .line1 { stroke: #b34700 } .line2 { stroke: #007a5a } .line3 { stroke: #9c3d77 }
+.line { fill: none; stroke-width: 1.8; stroke-linecap: round } .line0 { stroke: #0072b2 } .line1 { stroke: #b34700 } .line2 { stroke: #007a5a } .line3 { stroke: #9c3d77 }
 @media (prefers-color-scheme: dark) { .line0 { stroke: #56b4e9 } .line1 { stroke: #f0a35e } .line2 { stroke: #3fd0a2 } .line3 { stroke: #e7a6cf } }`;
 
 export function figure(plot: Plot): string {
@@ -111,7 +111,8 @@ function pathOf(points: Line['points'], xOf: (x: number) => number, yOf: (y: num
     const at = xOf(x).toFixed(1);
     const next = points[n + 1];
     if (!isBroken && next !== undefined && next[1] !== null && xOf(next[0]).toFixed(1) === at) return;
-    commands.push(`${isBroken ? 'M' : 'L'}${at} ${yOf(y).toFixed(1)}`);
+    // A line of no length is a dot.
+    commands.push(`${isBroken ? 'M' : 'L'}${at} ${yOf(y).toFixed(1)}${isBroken ? 'h0' : ''}`);
     isBroken = false;
   });
   return commands.join('');

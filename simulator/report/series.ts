@@ -19,6 +19,7 @@ export interface Second {
 }
 
 const maxSeconds = 1800;
+const shortestSeconds = 0.5;
 
 export class Series {
   readonly #latencies: Latencies;
@@ -43,6 +44,11 @@ export class Series {
     this.#before = copyOf(this.#latencies);
     if (this.#number++ % this.#every === 0) this.#keep(second);
     return second;
+  }
+
+  /** Adds what is left of the last second, if it is not too short to tell a rate. */
+  end(atSeconds: number, stats: SimulatorStats): void {
+    if (atSeconds - this.#atSeconds >= shortestSeconds) this.add(atSeconds, stats);
   }
 
   /** At most 1,800: of a run of more seconds than that, every second, fourth, eighth … of them. */
