@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import type { TruthMessage } from '../../core/truth.ts';
+import { faultNames } from '../../simulator/faults/spec.ts';
+import type { VerifyReport } from '../../verify/report.ts';
 import { backendNames, isAvailable, openBackend } from '../support/backends.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
@@ -28,6 +30,36 @@ async function sluice(args: readonly string[], env: Record<string, string>): Pro
   const [out, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
   return { code, out };
 }
+
+const rulesText = '- { name: too-warm, severity: warning, field: temperature, when: { above: 45, clear: 40 } }\n';
+
+const sensors = ['sensor.spike', 'sensor.noise', 'sensor.null', 'sensor.unit_flip', 'sensor.type_flip'];
+const others = [
+  ...['clock.epoch', 'clock.seconds', 'clock.missing', 'payload.truncated', 'payload.invalid_utf8', 'payload.deep'],
+  ...['network.loss', 'network.duplicate', 'network.reorder', 'network.delay', 'security.foreign_topic'],
+];
+/** Every fault there is, all within ten seconds. */
+const faulty = {
+  ...{ name: 'faulty', description: 'every fault' },
+  profiles: { room: { temperature: { signal: 'sine', mean: 20, amplitude: 2, period: '5s' }, open: true } },
+  fleets: [{ name: 'room', count: 20, profile: 'room', sites: ['north', 'south'], interval: '100ms' }],
+  faults: [
+    ...sensors.map((fault) => ({ fault, field: 'temperature', probability: '2%' })),
+    ...others.map((fault) => ({ fault, probability: '2%' })),
+    { fault: 'sensor.drift', devices: 'room-03', field: 'temperature', perMinute: 300, at: '2s' },
+    { fault: 'sensor.stuck', devices: 'room-04', at: '3s', for: '4s' },
+    { fault: 'sensor.clipping', devices: 'room-05', max: 20 },
+    { fault: 'clock.skew', devices: 'room-06', perHour: '30m' },
+    { fault: 'clock.jump', devices: 'room-07', by: '-20m', at: '5s', for: '2s' },
+    { fault: 'clock.jump', devices: 'room-08', by: '5m', at: '5s', for: '2s' },
+    { fault: 'payload.oversized', devices: 'room-09', probability: '5%' },
+    { fault: 'network.dropout', devices: 'room-1*', at: '3s', for: '2s', every: '5s' },
+    { fault: 'network.half_open', devices: 'room-0*', at: '4s', for: '2s' },
+    { fault: 'network.reconnect_storm', at: '7s' },
+    { fault: 'security.wrong_password', devices: 'room-02', probability: '20%' },
+  ],
+};
+const labels = faultNames.filter((fault) => fault !== 'network.reconnect_storm');
 
 describe.each(backendNames)('on %s', (name) => {
   test.skipIf(!isAvailable(name))(
@@ -71,6 +103,44 @@ describe.each(backendNames)('on %s', (name) => {
       expect(disproved.code).toBe(1);
       expect(JSON.parse(disproved.out)).toMatchObject({ ok: false, messages: { lost: 1 } });
       expect(disproved.out).toContain(`${last.site}/${last.device}`);
+    },
+  );
+
+  test.skipIf(!isAvailable(name))(
+    'every fault ends as the truth says, and alerts are raised over those that a rule can see',
+    { timeout: 120_000 },
+    async ({ onTestFinished }) => {
+      const backend = await openBackend(name);
+      const folder = backend.env.SLUICE_DATA_DIR!;
+      const [config, rules] = [join(folder, 'sluice.yaml'), join(folder, 'rules.yaml')];
+      const [scenario, truth] = [join(folder, 'faulty.yaml'), join(folder, 'truth.ndjson')];
+      await writeFile(config, settings);
+      await writeFile(rules, rulesText);
+      await writeFile(scenario, JSON.stringify(faulty));
+      const mqttPort = String(await freePort());
+      const user = { SLUICE_MQTT_USERNAME: 'fleet', SLUICE_MQTT_PASSWORD: 'hunted' };
+      const env = { ...backend.env, ...user, SLUICE_HTTP_PORT: '0', SLUICE_MQTT_PORT: mqttPort, SLUICE_RULES: rules };
+      const pipeline = await startRole(['start', '--config', config], env);
+      onTestFinished(async () => {
+        await pipeline.kill();
+        await backend.close();
+      });
+
+      const broker = ['--broker', `mqtt://127.0.0.1:${mqttPort}`];
+      const run = ['--file', scenario, '--duration', '10s', '--drain', '20s', '--truth', truth, '--json'];
+      const simulated = await sluice(['simulate', ...broker, ...run], user);
+      expect(JSON.parse(simulated.out)).toMatchObject({ problems: [] });
+      expect(simulated.code).toBe(0);
+
+      const proved = await sluice(['verify', '--config', config, '--truth', truth, '--json', '--wait', '3s'], env);
+      const report = JSON.parse(proved.out) as VerifyReport;
+      expect(report).toMatchObject({ ok: true, problems: [], alerts: { precision: 1, recall: 1 } });
+      expect(proved.code).toBe(0);
+      expect(Object.keys(report.faults).sort()).toEqual([...labels].sort());
+      for (const fault of ['sensor.spike', 'sensor.unit_flip', 'sensor.drift']) {
+        expect(report.faults[fault]!.alertsRaised, fault).toBeGreaterThan(0);
+      }
+      expect(report.late).toBeGreaterThan(10);
     },
   );
 });
