@@ -18,11 +18,11 @@ export interface Second {
   readonly ackP99Ms: number | null;
 }
 
-const maxSeconds = 1800;
 const shortestSeconds = 0.5;
 
 export class Series {
   readonly #latencies: Latencies;
+  readonly #maxSeconds: number;
   #before: Copies;
   #stats: SimulatorStats | null = null;
   #atSeconds = 0;
@@ -31,7 +31,9 @@ export class Series {
   #every = 1;
   #number = 0;
 
-  constructor(latencies: Latencies) {
+  /** Keeps at most `maxSeconds` of the seconds. */
+  constructor(latencies: Latencies, maxSeconds = 1800) {
+    this.#maxSeconds = maxSeconds;
     this.#latencies = latencies;
     this.#before = copyOf(latencies);
   }
@@ -51,14 +53,14 @@ export class Series {
     if (atSeconds - this.#atSeconds >= shortestSeconds) this.add(atSeconds, stats);
   }
 
-  /** At most 1,800: of a run of more seconds than that, every second, fourth, eighth … of them. */
+  /** Of a run of more seconds than are kept: every second, fourth, eighth … of them. */
   seconds(): readonly Second[] {
     return this.#seconds;
   }
 
   #keep(second: Second): void {
     this.#seconds.push(second);
-    if (this.#seconds.length <= maxSeconds) return;
+    if (this.#seconds.length <= this.#maxSeconds) return;
     this.#seconds = this.#seconds.filter((_, n) => n % 2 === 0);
     this.#every *= 2;
   }
