@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/log.ts';
 import type { Fleet } from '../../simulator/fleet.ts';
 import { defaultSimulatorOptions, type SimulatorOptions } from '../../simulator/options.ts';
+import { randomStream } from '../../simulator/random.ts';
 import { constant } from '../../simulator/signals.ts';
 import { type AcknowledgedReading, Simulator } from '../../simulator/simulator.ts';
 import { eventually } from '../support/eventually.ts';
@@ -69,13 +70,12 @@ test('QoS 0: everything is written before it disconnects, and nothing counts as 
 
 test('what a lost connection leaves unacknowledged is sent again, with the same bytes, and reported once', async () => {
   const broker = await RawBroker.open();
-  let count = 0;
-  // Every seventh message is lost with its connection; every eleventh is taken, and its answer is lost.
+  const random = randomStream('cuts');
+  // One of seven is lost with its connection; one of eleven is taken, and its answer is lost.
   broker.onPublish = (answer, _message, cut) => {
-    count++;
-    if (count % 7 === 0) return cut();
+    if (random() < 1 / 7) return cut();
     answer();
-    if (count % 11 === 0) cut();
+    if (random() < 1 / 11) cut();
   };
   const { fleet, acknowledged } = openFleet(broker.url, { limit: 300 });
   fleet.start();
