@@ -14,6 +14,8 @@ import { messageOf, SluiceError } from './core/errors.ts';
 const program = new Command('sluice')
   .description('IoT telemetry pipeline: MQTT in, an event bus, stream processing, time series and alerts out.')
   .version(version)
+  // Else the flags of `simulate` would take those of the commands below it.
+  .enablePositionalOptions()
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .showHelpAfterError('(add --help for what there is)')
   .addHelpText(

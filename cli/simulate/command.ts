@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { addFlags } from './connection-flags.ts';
 import { simulateFlags } from './flags.ts';
+import { replayFile, replayFlags } from './replay.ts';
 import { simulate } from './run.ts';
 import { initScenario, listScenarios, validateScenarios } from './scenarios.ts';
 
@@ -10,7 +11,6 @@ export function addSimulate(program: Command): void {
     .command('simulate')
     .description('publish like fleets of devices to any MQTT broker')
     .argument('[scenario]', 'one of `sluice simulate ls` (default: quickstart)')
-    // Else the flags here would take those of the commands below.
     .enablePositionalOptions();
   addFlags(command, simulateFlags)
     .option('--json', 'the same as --report json')
@@ -49,4 +49,24 @@ Try it:
     .description('check scenario files; exit code 2 with every error')
     .argument('<file...>')
     .action((files: string[]) => validateScenarios(files));
+  const replay = command
+    .command('replay')
+    .description('send a recording, CSV with a header or NDJSON, as its devices would')
+    .argument('<file>', '.csv, else NDJSON: an object a line');
+  addFlags(replay, replayFlags)
+    .option('--json', 'the same as --report json')
+    .addHelpText(
+      'after',
+      `
+Rows are sent in the order of the file, each device on a connection of its own. Lines that cannot be sent are counted,
+the first ten named, and the exit code is 1. seq counts the rows of a device.
+
+Time: the first row is sent at once, the others as far apart as they were recorded, divided by --speed; ts is then when
+a row is sent. With --keep-times ts is what was recorded, and nothing is skipped: what is not taken in time is sent later.
+
+Try it:
+  sluice simulate replay readings.csv --device-column sensor_id --time-column at --fields temp=temperature
+  sluice simulate replay last-week.ndjson --keep-times --speed max`,
+    )
+    .action(replayFile);
 }

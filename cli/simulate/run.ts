@@ -13,26 +13,35 @@ import { makeLogger } from '../logger.ts';
 import { version } from '../version.ts';
 import type { Flags, Surroundings } from './connection-flags.ts';
 import { readSimulateFlags } from './flags.ts';
-import { runAndReport } from './reporting.ts';
+import { type Reporting, runAndReport, type Sender } from './reporting.ts';
 
 export const surroundings: Surroundings = { env: process.env, readFile: (path) => readFileSync(path) };
 
 export async function simulate(name: string | undefined, flags: Flags): Promise<void> {
   const { options, reporting, warnings } = readSimulateFlags(flags, chosenScenario(name, flags.file), surroundings);
-  const log = makeLogger({ level: 'info', format: 'pretty' });
-  for (const warning of warnings) log.warn({}, warning);
+  for (const warning of warnings) process.stderr.write(`sluice: ${warning}\n`);
+  await runSender(options, reporting, flags, (simulator) => simulator);
+}
+
+/** Runs what `senderOf` makes of a simulator, with truth and report. */
+export async function runSender(
+  options: SimulatorOptions,
+  reporting: Reporting,
+  flags: Flags,
+  senderOf: (simulator: Simulator) => Sender,
+): Promise<void> {
   const run = randomBytes(3).toString('hex');
   const truth = openTruth(flags.truth, options, run);
   const probe = reporting.pipeline === undefined ? null : new QueryableProbe(reporting.pipeline, systemClock);
-  const fleet = new Simulator(options, {
+  const simulator = new Simulator(options, {
     clock: systemClock,
-    log,
+    log: makeLogger({ level: 'info', format: 'pretty' }),
     run,
     ...(truth === null ? {} : { truth }),
     onAcknowledged: (reading, dueMs) => probe?.acknowledged(reading, dueMs),
   });
   try {
-    await runAndReport({ sender: fleet, options, run, reporting, flags, probe });
+    await runAndReport({ sender: senderOf(simulator), options, run, reporting, flags, probe });
   } finally {
     truth?.close();
   }
@@ -47,7 +56,7 @@ function chosenScenario(name: string | undefined, file: Flags[string]): Scenario
 }
 
 /** `null` when none was asked for. */
-export function openTruth(file: Flags[string], options: SimulatorOptions, run: string): TruthWriter | null {
+function openTruth(file: Flags[string], options: SimulatorOptions, run: string): TruthWriter | null {
   if (typeof file !== 'string') return null;
   const { scenario, broker, qos, seed, topic } = options;
   if (routeOf(topic) === null) {

@@ -53,10 +53,11 @@ async function* csvRecords(file: string): AsyncGenerator<RecordLine> {
   const records = input.pipe(parser) as AsyncIterable<{ info: Info; record: Record<string, unknown> }>;
   try {
     for await (const { info, record } of records) {
-      yield* bad.splice(0);
+      // The parser is ahead of what it hands out.
+      while (bad.length > 0 && bad[0]!.line < info.lines) yield bad.shift()!;
       yield { line: info.lines, record };
     }
-    yield* bad.splice(0);
+    yield* bad;
   } finally {
     input.destroy();
   }
