@@ -68,6 +68,15 @@ describe('a time in nanoseconds', () => {
     },
   );
 
+  it.each([1, 999_999_999_999_999, 1_000_000_000_000_000, 1_795_504_438_214_007, Number.MAX_SAFE_INTEGER, -1])(
+    'of %d µs is written in a line as such',
+    (timeUs) => {
+      for (const k of [0, 7, 42, 999]) {
+        expect(encode({ timeUs, k })).toBe(`m,a=x v=1 ${BigInt(timeUs) * 1000n + BigInt(k)}`);
+      }
+    },
+  );
+
   it.each([0, 1, 999, -1, -2, -999, -1000, 1_700_000_000_000_000, -1_700_000_000_000_000, Number.MAX_SAFE_INTEGER])(
     'of %d µs is exact for every k',
     (timeUs) => {
