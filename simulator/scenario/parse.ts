@@ -54,7 +54,8 @@ function problemsOf(issue: Issue): Problem[] {
     if (one.code === 'unrecognized_keys')
       return one.keys.map((key) => ({ path: [...path, key], message: 'unknown key' }));
     if (one.code === 'invalid_key') return one.issues.map(({ message }) => ({ path, message }));
-    return [{ path, message: one.message }];
+    const message = one.message.replace(/^Invalid input: /, '').replace(/, received undefined$/, ', and it is missing');
+    return [{ path, message }];
   });
 }
 

@@ -48,7 +48,8 @@ test('the package holds what runs and what a user reads, and nothing else', () =
   const known =
     /^(dist\/|bin\/sluice\.js$|examples\/|deploy\/grafana\/|(README|CHANGELOG)\.md$|LICENSE$|package\.json$|rules\.yaml$)/;
   expect(packed.filter((path) => !known.test(path))).toEqual([]);
-  expect(packed.filter((path) => path.startsWith('dist/') && !/^dist\/web\/page\/|\.js$/.test(path))).toEqual([]);
+  const data = /^dist\/(web\/page\/|simulator\/scenario\/(shipped\/[\w-]+(\.rules)?\.yaml|scenario\.schema\.json)$)/;
+  expect(packed.filter((path) => path.startsWith('dist/') && !data.test(path) && !path.endsWith('.js'))).toEqual([]);
   expect(packed.filter((path) => /(^|\/)(test|bench|node_modules|data)\//.test(path))).toEqual([]);
   expect(packed).toContain('dist/bus/embedded/worker.js');
   expect(packed).toContain('dist/web/page/index.html');
@@ -57,6 +58,13 @@ test('the package holds what runs and what a user reads, and nothing else', () =
 test('npx sluice answers', async () => {
   expect(await run('npx', 'sluice', '--version')).toMatch(/^\d+\.\d+\.\d+\n$/);
   expect(JSON.parse(await run('npx', 'sluice', 'config', '--json'))).toMatchObject({ host: '127.0.0.1' });
+});
+
+test('npx sluice simulate finds its scenarios', async () => {
+  const list = JSON.parse(await run('npx', 'sluice', 'simulate', 'ls', '--json')) as { name: string; file: string }[];
+  expect(list.map(({ name }) => name)).toContain('cold-chain');
+  await run('npx', 'sluice', 'simulate', 'init', 'cold-chain');
+  expect(await run('npx', 'sluice', 'simulate', 'validate', 'cold-chain.yaml')).toContain('cold-chain, 24 devices');
 });
 
 test('npx sluice process reads a pipe, and does not mind who stops reading', async () => {

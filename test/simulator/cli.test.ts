@@ -1,11 +1,11 @@
 /** `sluice simulate`: what it takes, what it prints where, and how it ends. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readSimulateFlags } from '../../cli/simulate.ts';
-import { defaultSimulatorOptions } from '../../simulator/options.ts';
 import { openGateway } from '../gateway/harness.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
@@ -98,95 +98,91 @@ describe('as a program', () => {
   });
 });
 
-describe('its flags', () => {
-  const read = (flags: Record<string, string>, env: Record<string, string> = {}, readText = (path: string) => path) =>
-    readSimulateFlags(flags, env, readText);
+describe('scenarios', () => {
+  const run = (...args: string[]) => start(args).ended;
 
-  test('none: the fleet of the demo', () => {
-    expect(read({})).toEqual(defaultSimulatorOptions);
-  });
+  async function folder(): Promise<string> {
+    const path = await mkdtemp(join(tmpdir(), 'sluice-scenario-'));
+    onTestFinished(() => rm(path, { recursive: true, force: true }));
+    return path;
+  }
 
-  test('each changes what it says', () => {
-    const flags = {
-      broker: 'mqtts://broker.example:8883',
-      devices: '40',
-      sites: 'a, b',
-      rate: '80',
-      jitter: '0',
-      qos: '2',
-      topic: 'x/{device}',
-      clientId: '{site}-{device}',
-      seed: '9',
-      duration: '1m',
-      limit: '77',
-      connrate: '5',
-      keepalive: '7',
-      inflight: '8',
-      buffer: '9',
-      drain: '3s',
-      username: 'u',
-      password: 'p',
-    };
-    expect(read(flags)).toEqual({
-      ...defaultSimulatorOptions,
-      broker: 'mqtts://broker.example:8883',
-      devices: 40,
-      sites: ['a', 'b'],
-      intervalMs: 500,
-      jitter: 0,
-      qos: 2,
-      topic: 'x/{device}',
-      clientId: '{site}-{device}',
-      seed: 9,
-      durationMs: 60_000,
-      limit: 77,
-      connectRate: 5,
-      keepaliveSeconds: 7,
-      maxInFlight: 8,
-      maxHeld: 9,
-      drainMs: 3000,
-      credentials: { username: 'u', password: 'p' },
+  test('ls lists them, init copies one with its rules, validate and -f take the copy', {
+    timeout: 60_000,
+  }, async () => {
+    const table = await run('ls');
+    expect(table.code, table.errors).toBe(0);
+    expect(table.output).toMatch(/^scenario +devices +msg\/s +what happens\n/);
+    const list = JSON.parse((await run('ls', '--json')).output) as { name: string; file: string }[];
+    expect(table.output.split('\n').slice(1, -1)).toHaveLength(list.length);
+
+    const file = join(await folder(), 'mine.yaml');
+    const made = await run('init', 'cold-chain', file);
+    expect(made.code, made.errors).toBe(0);
+    const rulesFile = file.replace('.yaml', '.rules.yaml');
+    expect(await readFile(rulesFile, 'utf8')).toContain('freezer-warm');
+    const [schema] = /(?<=\$schema=).*/.exec(await readFile(file, 'utf8'))!;
+    expect(JSON.parse(await readFile(schema, 'utf8'))).toMatchObject({ title: 'Sluice scenario' });
+    expect(await run('validate', file)).toMatchObject({
+      code: 0,
+      output: `${file}: cold-chain, 24 devices, 0 faults\n`,
     });
-    expect(read({ interval: '250' }).intervalMs).toBe(250);
+
+    await writeFile(file, 'changed');
+    const again = await run('init', 'cold-chain', file);
+    expect([again.code, again.output, await readFile(file, 'utf8')]).toEqual([2, '', 'changed']);
+    expect(again.errors).toContain(`${file} and ${rulesFile} exists already: --force writes over it`);
+    expect((await run('init', 'cold-chain', file, '--force')).code).toBe(0);
+    expect(await readFile(file, 'utf8')).toContain('name: cold-chain');
+
+    const { port, messages } = await openGateway();
+    const args = ['-f', file, '--broker', `mqtt://127.0.0.1:${port}`, '--rate', '500', '-L', '100'];
+    const ran = await run(...args);
+    expect(ran.code, ran.errors).toBe(0);
+    expect(messages()).toHaveLength(100);
   });
 
-  test('user and password from the environment, or from files; flags win', () => {
-    const env = { SLUICE_MQTT_USERNAME: 'me', SLUICE_MQTT_PASSWORD_FILE: '/run/password' };
-    const readText = (path: string) => `from ${path}\n`;
-    expect(read({}, env, readText).credentials).toEqual({ username: 'me', password: 'from /run/password' });
-    expect(read({ username: 'you', password: 'x' }, env, readText).credentials?.username).toBe('you');
+  test('validate: exit code 2, with every error of every file', { timeout: 60_000 }, async () => {
+    const path = await folder();
+    const [one, other] = [join(path, 'one.yaml'), join(path, 'other.yaml')];
+    await writeFile(one, 'name: one\ncolour: red\n');
+    await writeFile(other, 'name: [');
+    const { code, output, errors } = await run('validate', one, other);
+    expect([code, output]).toEqual([2, '']);
+    expect(errors).toMatch(
+      /one\.yaml has 4 error\(s\):\n(.*\n)*.*line 1: fleets: expected array, and it is missing\n.*line 2: colour: /,
+    );
+    expect(errors).toContain('other.yaml has');
   });
 
-  test('all errors come at once, each with its flag', () => {
-    const flags = {
-      broker: 'mqtt://me:secret@broker',
-      devices: 'many',
-      interval: 'soon',
-      rate: '-1',
-      jitter: '2',
-      qos: '3',
-      topic: 'iot/#/{device}',
-      clientId: 'same-for-all',
-      username: 'me',
-    };
-    const readText = () => {
-      throw new Error('no such file');
-    };
-    const message = (() => {
-      try {
-        return JSON.stringify(readSimulateFlags(flags, { SLUICE_MQTT_PASSWORD_FILE: '/nowhere' }, readText));
-      } catch (error) {
-        return (error as Error).message;
-      }
-    })();
-    for (const flag of ['broker', 'devices', 'interval', 'rate', 'jitter', 'qos', 'topic', 'client-id']) {
-      expect(message).toContain(`\n  --${flag}: `);
-    }
-    expect(message).toContain('SLUICE_MQTT_PASSWORD_FILE: /nowhere cannot be read');
-    expect(message).toContain('need each other');
-    expect(message).toContain('--rate and --interval: give one of them');
-    expect(message).not.toContain('secret');
-    expect(() => read({ broker: 'nonsense' })).toThrow('--broker: expected mqtt://host:port');
-    expect(() => read({ devices: '2', rate: '2001' })).toThrow('more than 1000 messages per second and device');
+  test.each([
+    ['an unknown name', ['no-such-scenario']],
+    ['a name and a file', ['chaos', '-f', 'x.yaml']],
+    ['a file that is not there', ['-f', 'no-such.yaml']],
+    ['a copy of none', ['init', 'no-such-scenario']],
+  ])('%s: exit code 2', { timeout: 60_000 }, async (_what, args) => {
+    const { code, errors } = await run(...args);
+    expect([code, errors]).toEqual([2, expect.stringMatching(/^sluice: CONFIG_INVALID: /)]);
+  });
+
+  test('replay sends what can be sent, and ends with 1 for what can not', { timeout: 60_000 }, async () => {
+    const { port, messages } = await openGateway();
+    const file = join(await folder(), 'readings.csv');
+    await writeFile(file, 'sensor,at,t\na,2025-01-01T00:00:00Z,20\na,never,21\nb,2025-01-01T00:00:01Z,22\n');
+    const columns = ['--device-column', 'sensor', '--time-column', 'at', '--fields', 't=temperature'];
+    const times = ['--keep-times', '--speed', 'max'];
+    const { code, output, errors } = await run(
+      ...['replay', file, ...columns, ...times, '--broker', `mqtt://127.0.0.1:${port}`, '--json'],
+    );
+    expect(code, errors).toBe(1);
+    expect(JSON.parse(output)).toMatchObject({
+      acknowledged: 2,
+      problems: [expect.stringContaining('1 lines of')],
+    });
+    const payloads = messages().map(({ value }) => JSON.parse(String(value)));
+    expect(payloads.sort((a, b) => a.ts - b.ts)).toEqual([
+      { ts: Date.UTC(2025, 0, 1), seq: 0, temperature: 20 },
+      { ts: Date.UTC(2025, 0, 1, 0, 0, 1), seq: 0, temperature: 22 },
+    ]);
   });
 });
