@@ -92,6 +92,7 @@ const unknownSignal = (kinds: readonly string[]) => ({
     code === 'invalid_union' ? `expected a signal: ${kinds.join(', ')}` : undefined,
 });
 const kinds = plainSignals.map(({ shape }) => shape.signal.value);
+export const signalKinds = [...kinds, 'sum'];
 
 const part = z.union(
   [number, z.discriminatedUnion('signal', plainSignals, unknownSignal(kinds))],
@@ -101,7 +102,7 @@ const sum = z.strictObject({ signal: z.literal('sum'), of: z.array(part).min(1),
 
 /** A field: its value, or the signal that gives it. */
 export const signal = z.union(
-  [value, z.discriminatedUnion('signal', [...plainSignals, sum], unknownSignal([...kinds, 'sum']))],
+  [value, z.discriminatedUnion('signal', [...plainSignals, sum], unknownSignal(signalKinds))],
   'expected a value, or { signal: … }',
 );
 export type SignalSpec = z.output<typeof signal>;

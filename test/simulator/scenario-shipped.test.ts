@@ -6,6 +6,7 @@ import { parseRules } from '../../processors/rules/file.ts';
 import { faultNames } from '../../simulator/faults/spec.ts';
 import { scenarioJsonSchema } from '../../simulator/scenario/schema.ts';
 import { schemaFile, shippedScenario, shippedScenarios } from '../../simulator/scenario/shipped.ts';
+import { signalKinds } from '../../simulator/scenario/signal-schema.ts';
 import { alertsOf, measured } from './dry-run.ts';
 
 const names = ['chaos', 'cold-chain', 'fleet-gps', 'industrial-vibration', 'quickstart', 'smart-building'];
@@ -60,4 +61,13 @@ test('quickstart has the rules of npm start, and its first alert after about 30 
 test('chaos has every fault there is', () => {
   const { faults } = shippedScenario('chaos').scenario;
   expect([...new Set(faults.map(({ fault }) => fault))].sort()).toEqual([...faultNames].sort());
+});
+
+test('docs/simulator.md knows every scenario with its rules, and every signal', () => {
+  const docs = readFileSync(join(import.meta.dirname, '../../docs/simulator.md'), 'utf8');
+  const row = (name: string) => docs.split('\n').find((line) => line.startsWith(`| \`${name}\` |`));
+  for (const { scenario, rulesFile } of shippedScenarios()) {
+    for (const { name } of rulesOf(rulesFile)) expect(row(scenario.name)).toContain(`\`${name}\``);
+  }
+  for (const kind of signalKinds) expect(row(kind), kind).toBeDefined();
 });
