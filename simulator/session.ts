@@ -8,8 +8,8 @@ const maxPacketId = 65_535;
 
 export class Session {
   readonly #inFlight = new Map<number, Transmission>();
-  /** Of QoS 2: the receiver has it, and has yet to hear that it may forget its id. */
-  readonly #released = new Set<number>();
+  /** Of QoS 2: the receiver has it, and has yet to hear that it may forget its id. Not there below: devices are many. */
+  #released: Set<number> | null = null;
   #lastId = 0;
 
   /** Its packet id. */
@@ -23,18 +23,20 @@ export class Session {
 
   /** PUBREC came. */
   release(id: number): void {
-    if (this.#inFlight.has(id)) this.#released.add(id);
+    if (!this.#inFlight.has(id)) return;
+    this.#released ??= new Set();
+    this.#released.add(id);
   }
 
   isReleased(id: number): boolean {
-    return this.#released.has(id);
+    return this.#released?.has(id) === true;
   }
 
   /** PUBACK or PUBCOMP came. `null`: nothing is in flight under this id. */
   complete(id: number): Transmission | null {
     const transmission = this.#inFlight.get(id) ?? null;
     this.#inFlight.delete(id);
-    this.#released.delete(id);
+    this.#released?.delete(id);
     return transmission;
   }
 
@@ -45,6 +47,6 @@ export class Session {
 
   clear(): void {
     this.#inFlight.clear();
-    this.#released.clear();
+    this.#released = null;
   }
 }

@@ -140,26 +140,29 @@ export function noise(deviation: number): Signal<number> {
 }
 
 export function sum(signals: readonly Signal<number>[]): Signal<number> {
-  return (random) => {
-    const samples = signals.map((signal) => signal(random));
-    return (at) => {
-      let total = 0;
-      for (const sample of samples) total += sample(at);
-      return total;
-    };
+  return (random) => sumOf(signals.map((signal) => signal(random)));
+}
+
+/** Apart from what made its samples, which a large fleet would else hold for every device. */
+function sumOf(samples: readonly Samples<number>[]): Samples<number> {
+  return (at) => {
+    let total = 0;
+    for (const sample of samples) total += sample(at);
+    return total;
   };
 }
 
 /** As finely as the sensor resolves. Leaves alone what is no number. */
 export function rounded(decimals: number, signal: Signal): Signal {
   const scale = 10 ** decimals;
-  return (random) => {
-    const sample = signal(random);
-    return (at) => {
-      const value = sample(at);
-      // + 0: JSON knows no -0, and what is reported is to be what was sent.
-      return typeof value === 'number' ? Math.round(value * scale) / scale + 0 : value;
-    };
+  return (random) => roundedOf(scale, signal(random));
+}
+
+function roundedOf(scale: number, sample: Samples): Samples {
+  return (at) => {
+    const value = sample(at);
+    // + 0: JSON knows no -0, and what is reported is to be what was sent.
+    return typeof value === 'number' ? Math.round(value * scale) / scale + 0 : value;
   };
 }
 

@@ -38,7 +38,7 @@ export function profileOf(fields: Fields, routes: Routes, events: readonly Event
     return Object.fromEntries(
       order.map((name) => {
         const device = { seed, name: identity.device, routes };
-        const signal = signalOf(fields[name]!, device, ['draw', name]);
+        const signal = unrounded(fields[name]!, device, ['draw', name]);
         const mine = happening
           .filter(({ event }) => event.field === name)
           .map(({ event, i }) => eventOf(event, device, ['event', i]));
@@ -73,10 +73,13 @@ function eventOf(event: EventSpec, device: DeviceContext, purpose: (string | num
 }
 
 function signalOf(spec: SignalSpec, device: DeviceContext, purpose: readonly (string | number)[]): Signal {
+  const signal = unrounded(spec, device, purpose);
+  return isValue(spec) || spec.decimals === undefined ? signal : rounded(spec.decimals, signal);
+}
+
+function unrounded(spec: SignalSpec, device: DeviceContext, purpose: readonly (string | number)[]): Signal {
   const draw = drawFrom(randomStream(device.seed, device.name, ...purpose));
-  if (isValue(spec)) return constant(drawnValue(spec, draw));
-  const signal = shapeOf(spec, draw, device, purpose);
-  return spec.decimals === undefined ? signal : rounded(spec.decimals, signal);
+  return isValue(spec) ? constant(drawnValue(spec, draw)) : shapeOf(spec, draw, device, purpose);
 }
 
 type ValueSpec = Exclude<SignalSpec, SignalObject>;
