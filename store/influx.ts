@@ -6,8 +6,9 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf, StoreUnavailableError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { bucketExists, createBuckets } from './influx/buckets.ts';
+import { Gathering } from './influx/gathering.ts';
 import { parseAnswer, type ResultSeries } from './influx/influxql.ts';
-import { type Rejected, writeNarrowing } from './influx/narrowing.ts';
+import type { Rejected } from './influx/narrowing.ts';
 import { queryHistory, queryNewest, queryReadings, queryRollups } from './influx/queries.ts';
 import { LineEncoder } from './line-protocol.ts';
 import type {
@@ -62,6 +63,7 @@ export class InfluxStore implements Store {
   readonly #bucketNames: Readonly<Record<Bucket, string>>;
   readonly #validator = new PointValidator();
   readonly #encoder = new LineEncoder();
+  readonly #gathering: Readonly<Record<Bucket, Gathering>>;
   /** Apart from each other, so that slow queries never take the sockets of writes. */
   readonly #writing: Connection;
   readonly #reading: Connection;
@@ -72,6 +74,10 @@ export class InfluxStore implements Store {
   constructor(options: InfluxStoreOptions) {
     this.#options = options;
     this.#bucketNames = { raw: options.rawBucket, rollup: options.rollupBucket };
+    this.#gathering = {
+      raw: new Gathering((points) => this.#send('raw', points)),
+      rollup: new Gathering((points) => this.#send('rollup', points)),
+    };
     this.#writing = new Connection(options);
     this.#reading = new Connection(options);
   }
@@ -147,7 +153,7 @@ export class InfluxStore implements Store {
     for (const bucket of ['raw', 'rollup'] as const) {
       const share = shares[bucket];
       if (share.points.length === 0) continue;
-      const refused = await writeNarrowing(share.points, (part) => this.#send(bucket, part));
+      const refused = await this.#gathering[bucket].write(share.points);
       for (const item of refused) refusals.push({ ...item, index: share.indexes[item.index]! });
     }
     return refusals.sort((a, b) => a.index - b.index);
