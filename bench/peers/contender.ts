@@ -11,8 +11,10 @@ export interface Contender {
   pids(): Readonly<Record<string, number>>;
   /** Of these, those that `loss.ts` kills: what stands between the devices and the servers that all of them share. */
   readonly middle: readonly string[];
-  /** `kill -9`, and at once a start of the same with the same files. */
-  killAndStart(name: string): Promise<void>;
+  /** `kill -9`. */
+  kill(name: string): Promise<void>;
+  /** Starts one that was killed, with the same files. */
+  start(name: string): Promise<void>;
   close(): Promise<void>;
 }
 

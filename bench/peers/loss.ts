@@ -16,11 +16,17 @@ const askEveryMs = 5000;
 /** The load is on when the first kill comes, and goes on after the last. */
 const [firstPart, lastPart] = [0.1, 0.9];
 
-/** Each process in the middle is killed as often as the others, at moments that the seed gives. */
-export async function measureLoss(contender: Contender, load: FleetLoad, killsOfEach: number): Promise<LossFigures> {
+export interface Kills {
+  /** Of each process in the middle, at moments that the seed gives. */
+  readonly ofEach: number;
+  /** Until it is started again. */
+  readonly downSeconds: number;
+}
+
+export async function measureLoss(contender: Contender, load: FleetLoad, kills: Kills): Promise<LossFigures> {
   const [acknowledged] = await Promise.all([
     runFleet(contender.mqttPort, load),
-    ...contender.middle.map((name) => killNowAndThen(contender, name, load, killsOfEach)),
+    ...contender.middle.map((name) => killNowAndThen(contender, name, load, kills)),
   ]);
   let found = await difference(contender.store, acknowledged);
   for (let changedAtMs = performance.now(); found.lost > 0 && performance.now() - changedAtMs < unchangedForMs; ) {
@@ -29,19 +35,21 @@ export async function measureLoss(contender: Contender, load: FleetLoad, killsOf
     if (now.lost !== found.lost) changedAtMs = performance.now();
     found = now;
   }
-  const kills = Object.fromEntries(contender.middle.map((name) => [name, killsOfEach]));
-  return { acknowledged: countOf(acknowledged), kills, ...found };
+  const killed = Object.fromEntries(contender.middle.map((name) => [name, kills.ofEach]));
+  return { acknowledged: countOf(acknowledged), kills: killed, ...found };
 }
 
-async function killNowAndThen(contender: Contender, name: string, load: FleetLoad, kills: number): Promise<void> {
+async function killNowAndThen(contender: Contender, name: string, load: FleetLoad, kills: Kills): Promise<void> {
   const random = randomStream(load.seed, 'kills', name);
   const startedAtMs = performance.now();
   const atMs = Array.from(
-    { length: kills },
+    { length: kills.ofEach },
     () => (firstPart + random() * (lastPart - firstPart)) * load.seconds * 1000,
   );
   for (const at of atMs.sort((a, b) => a - b)) {
     await systemClock.sleep(Math.max(0, startedAtMs + at - performance.now()));
-    await contender.killAndStart(name);
+    await contender.kill(name);
+    await systemClock.sleep(kills.downSeconds * 1000);
+    await contender.start(name);
   }
 }

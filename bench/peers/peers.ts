@@ -25,6 +25,7 @@ const { values: flags } = parseArgs({
     devices: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '60' },
     kills: { type: 'string', default: '3' },
+    down: { type: 'string', default: '5' },
     seed: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -32,12 +33,13 @@ const { values: flags } = parseArgs({
 });
 
 if (flags.help) {
-  console.log(`npm run bench:peers -- [--only A,B] [--rate R] [--devices N] [--seconds S] [--kills N] [--seed S] [--json]
+  console.log(`npm run bench:peers -- [--only A,B] [--rate R] [--devices N] [--seconds S] [--kills N] [--down S] [--seed S] [--json]
   --only A,B     of ${Object.keys(contenders).join(', ')}; default: all
   --rate R       messages per second, QoS 1 (2000)
   --devices N    connections that share them (200)
   --seconds S    of measured load, after a third of it to warm up; then again so long with kills (60)
   --kills N      \`kill -9\` of each process in the middle; 0 leaves this part out (3)
+  --down S       seconds until it is started again (5)
   --seed S       of the values and of the moments of the kills (1)
   --json         print JSON
 Each has Kafka and InfluxDB of its own, found as \`npm test\` finds them; mosquitto (apt-get install mosquitto) and
@@ -63,7 +65,7 @@ const load = {
   seconds: numberOf('seconds', flags.seconds, 3),
   seed: numberOf('seed', flags.seed, 0),
 };
-const kills = numberOf('kills', flags.kills, 0);
+const kills = { ofEach: numberOf('kills', flags.kills, 0), downSeconds: numberOf('down', flags.down, 0) };
 if (problems.length > 0) {
   console.error(`bench:peers: wrong usage\n  ${problems.join('\n  ')}`);
   process.exit(2);
@@ -96,7 +98,7 @@ async function measure(contender: Contender): Promise<Figures> {
   const third = { ...load, seconds: Math.ceil(load.seconds / 3) };
   const cost = await measureCost(contender, third, load);
   const queryable = await measureQueryable(contender, third);
-  const loss = kills === 0 ? null : await measureLoss(contender, load, kills);
+  const loss = kills.ofEach === 0 ? null : await measureLoss(contender, load, kills);
   return { chain: contender.chain, cost, queryable, loss };
 }
 

@@ -45,8 +45,8 @@ async function open(on: 'services' | 'embedded', opened: Opened): Promise<Conten
     store,
     pids: () => ({ ...Object.fromEntries([...roles].map(([role, { pid }]) => [role, pid])), ...services?.pids() }),
     middle,
-    killAndStart: async (role) => {
-      await roles.get(role)!.kill();
+    kill: (role) => roles.get(role)!.kill(),
+    start: async (role) => {
       roles.set(role, await startRole([role], env));
     },
     close: () => opened.close(),

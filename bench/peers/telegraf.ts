@@ -78,10 +78,8 @@ async function open(through: 'kafka' | 'nothing', opened: Opened): Promise<Conte
       return { ...own, ...(through === 'kafka' ? { kafka: kafka! } : {}), influxdb: influxdb! };
     },
     middle: [...programs.keys()],
-    killAndStart: async (name) => {
-      await programs.get(name)!.kill();
-      await programs.get(name)!.start();
-    },
+    kill: (name) => programs.get(name)!.kill(),
+    start: (name) => programs.get(name)!.start(),
     close: () => opened.close(),
   };
 }
