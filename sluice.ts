@@ -4,8 +4,6 @@ import { Command, Option } from 'commander';
 import { printConfig } from './cli/config.ts';
 import { type CommonFlags, commonFlags } from './cli/flags.ts';
 import { processFile } from './cli/process.ts';
-import { runRoles } from './cli/run.ts';
-import { runSetup } from './cli/setup.ts';
 import { addSimulate } from './cli/simulate/command.ts';
 import { addVerifyOptions, runVerify, type VerifyFlags } from './cli/verify.ts';
 import { version } from './cli/version.ts';
@@ -31,6 +29,11 @@ Try it:
   mosquitto_pub -q 1 -t iot/lab/s1/telemetry -m '{"temperature":21.5}'`,
   );
 
+/** The pipeline and all that it needs are loaded by the commands that run it: the others start, and stay, without. */
+async function runRoles(...args: Parameters<typeof import('./cli/run.ts').runRoles>): Promise<void> {
+  await (await import('./cli/run.ts')).runRoles(...args);
+}
+
 /** A command that takes the flags of the configuration. */
 function command(name: string, description: string): Command {
   const made = program.command(name).description(description);
@@ -54,7 +57,7 @@ command('web', 'serve the live page and the API for gateways and processors in o
 );
 command('setup', 'create the topics and buckets that are missing, with their settings')
   .option('--json', 'print what was created as JSON')
-  .action((flags: CommonFlags & { json?: boolean }) => runSetup(flags));
+  .action(async (flags: CommonFlags & { json?: boolean }) => (await import('./cli/setup.ts')).runSetup(flags));
 command('config', 'print the configuration in force, secrets hidden')
   .option('--json', 'print it as JSON')
   .option('--all', 'print every key with its meaning, default and environment variable')

@@ -5,7 +5,6 @@ import { systemClock } from '../core/clock.ts';
 import { type Config, durationMs } from '../core/config.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { topicNames } from '../core/topics.ts';
-import { openBus, openStore } from '../pipeline.ts';
 import { reportHtml } from '../verify/html.ts';
 import { reportOf, reportText } from '../verify/report.ts';
 import { readTruth, type Truth } from '../verify/truth-file.ts';
@@ -54,6 +53,7 @@ export async function runVerify(flags: VerifyFlags): Promise<void> {
   mustExist(config);
   const truth = await readTruthFile(flags.truth);
   const log = makeLogger(config.log);
+  const { openBus, openStore } = await import('../pipeline.ts');
   const bus = openBus(config, systemClock, log);
   // Looking must delete nothing, however old it is.
   const retention = { ...config.retention, rawMs: Number.POSITIVE_INFINITY, rollupMs: Number.POSITIVE_INFINITY };

@@ -52,14 +52,13 @@ const refusals: Readonly<Record<number, string>> = {
 /** Of half a keepalive each, after the one at whose end it asked with a PINGREQ. */
 const silentChecks = 3;
 
-export class Connection {
+export class Connection implements LinkHandler {
   readonly #settings: ConnectionSettings;
   readonly #outbox: Outbox;
   readonly #events: ConnectionEvents;
   readonly #timer: ConnectionTimer;
   readonly #random: Random;
   readonly #session = new Session();
-  readonly #handler: LinkHandler;
   #link: Link | null = null;
   #closing: Link | null = null;
   /** Left open by their device, and read no more. At most one for each time it was told to. */
@@ -88,13 +87,6 @@ export class Connection {
     this.#events = events;
     this.#timer = timer;
     this.#random = random;
-    this.#handler = {
-      onReady: () => this.#link!.write(connectPacket(settings)),
-      onAnswer: (type, body) => this.#answered(type, body),
-      onPause: () => this.pump(),
-      onDrain: () => this.pump(),
-      onEnd: (reason) => this.#ended(reason),
-    };
   }
 
   /** `dueMs`: when it was to be opened. */
@@ -102,7 +94,7 @@ export class Connection {
     if (this.#link !== null || this.#isOffline || this.#isClosed) return;
     const { dial, connectTimeoutMs } = this.#settings;
     this.#dueMs = dueMs;
-    const link = Link.open(dial, this.#handler);
+    const link = Link.open(dial, this);
     this.#link = link;
     this.#timer.at(this.#timer.nowMs() + connectTimeoutMs, () => {
       if (this.#link === link && !this.#isOpen) this.#fail(`no CONNACK within ${connectTimeoutMs} ms`);
@@ -175,12 +167,30 @@ export class Connection {
     this.#closing?.destroy();
   }
 
-  #answered(type: number, body: number): void {
+  // What its link calls.
+
+  onReady(): void {
+    this.#link!.write(connectPacket(this.#settings));
+  }
+
+  onAnswer(type: number, body: number): void {
     this.#hasHeard = true;
     if (type === answerTypes.connack) this.#connected(body);
     else if (!this.#isOpen) this.#fail(`the broker sent packet type ${type} before CONNACK`);
     else if (type === answerTypes.pubrec) this.#received(body);
     else if (type === answerTypes.puback || type === answerTypes.pubcomp) this.#completed(body);
+  }
+
+  onPause(): void {
+    this.pump();
+  }
+
+  onDrain(): void {
+    this.pump();
+  }
+
+  onEnd(reason: string): void {
+    this.#ended(reason);
   }
 
   #connected(body: number): void {

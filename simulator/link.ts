@@ -1,6 +1,6 @@
 /** One network connection to the broker, from its opening to its end: packets go out whole, short answers come back. */
 import type { Socket } from 'node:net';
-import type { Dial } from './endpoint.ts';
+import type { Dial, SocketHandler } from './endpoint.ts';
 
 /** Packet types of MQTT that a publisher is sent. */
 export const answerTypes = { connack: 2, puback: 4, pubrec: 5, pubcomp: 7, pingresp: 13 } as const;
@@ -29,7 +29,7 @@ export interface LinkHandler {
   onEnd(reason: string): void;
 }
 
-export class Link {
+export class Link implements SocketHandler {
   readonly #handler: LinkHandler;
   readonly #socket: Socket;
   /** Fewer than four bytes. */
@@ -38,8 +38,8 @@ export class Link {
 
   private constructor(dial: Dial, handler: LinkHandler) {
     this.#handler = handler;
-    this.#socket = dial({ onConnect: () => this.#ready(), onRead: (bytes) => this.#read(bytes) });
-    this.#socket.on('drain', () => this.#drained());
+    this.#socket = dial(this);
+    this.#socket.on('drain', () => this.#onDrain());
     this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#end(error.message || error.code || 'error'));
     this.#socket.on('close', () => this.#end('the connection was closed'));
   }
@@ -90,15 +90,17 @@ export class Link {
     });
   }
 
-  #ready(): void {
+  // What its socket calls.
+
+  onConnect(): void {
     if (!this.#isOver) this.#handler.onReady();
   }
 
-  #drained(): void {
+  #onDrain(): void {
     if (!this.#isOver) this.#handler.onDrain();
   }
 
-  #read(chunk: Uint8Array): void {
+  onRead(chunk: Uint8Array): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
     this.#socket.cork();

@@ -126,10 +126,16 @@ export class Member {
     const { options, run, dial, timer } = this.#context;
     const { seed, maxInFlight, maxHeld, will } = options;
     const fillIn = (template: string) => filledIn(template, this.#identity, run);
+    // Not all of the options: devices are many.
     const settings = {
-      ...options,
       ...own,
       dial,
+      qos: options.qos,
+      clean: options.clean,
+      keepaliveSeconds: options.keepaliveSeconds,
+      connectTimeoutMs: options.connectTimeoutMs,
+      reconnectMs: options.reconnectMs,
+      maxReconnectMs: options.maxReconnectMs,
       clientId: `${fillIn(options.clientId)}${suffix}`,
       will: will && { ...will, topic: fillIn(will.topic), payload: fillIn(will.payload) },
     };
