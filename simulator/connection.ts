@@ -105,13 +105,11 @@ export class Connection implements LinkHandler {
   pump(): void {
     const link = this.#link;
     if (link === null || !this.#isOpen) return;
-    link.batch(() => {
-      while (this.#isOpen && !link.isFull) {
-        const sending = this.#outbox.take();
-        if (sending === null) return;
-        this.#send(link, sending.transmission, sending.isResend);
-      }
-    });
+    while (this.#isOpen && !link.isFull) {
+      const sending = this.#outbox.take();
+      if (sending === null) return;
+      this.#send(link, sending.transmission, sending.isResend);
+    }
   }
 
   /** Breaks the connection without a word; it is opened again as after any loss. */

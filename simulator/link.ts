@@ -35,6 +35,7 @@ export class Link implements SocketHandler {
   /** Fewer than four bytes. */
   #rest = nothing;
   #isOver = false;
+  #isCorked = false;
 
   private constructor(dial: Dial, handler: LinkHandler) {
     this.#handler = handler;
@@ -53,15 +54,20 @@ export class Link implements SocketHandler {
     return this.#socket.writableNeedDrain;
   }
 
-  /** Writes what `write` is called with meanwhile as one. */
-  batch(work: () => void): void {
-    this.#socket.cork();
-    work();
-    this.#socket.uncork();
+  /** What is written in one turn of the event loop goes out as one: when the generator is late, that is what it gains by. */
+  write(packet: Uint8Array): void {
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+      process.nextTick(uncork, this);
+    }
+    this.#socket.write(packet);
   }
 
-  write(packet: Uint8Array): void {
-    this.#socket.write(packet);
+  /** Sends what was written. */
+  flush(): void {
+    this.#isCorked = false;
+    this.#socket.uncork();
   }
 
   /** Reads no more. */
@@ -103,7 +109,6 @@ export class Link implements SocketHandler {
   onRead(chunk: Uint8Array): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
-    this.#socket.cork();
     while (!this.#isOver && bytes.length - at >= 2) {
       const type = bytes[at]! >> 4;
       const length = bodyLengths[type];
@@ -117,7 +122,6 @@ export class Link implements SocketHandler {
     }
     this.#rest = at === bytes.length ? nothing : Buffer.from(bytes.subarray(at));
     if (!this.#isOver) this.#handler.onPause();
-    this.#socket.uncork();
   }
 
   #end(reason: string): void {
@@ -125,4 +129,8 @@ export class Link implements SocketHandler {
     this.destroy();
     this.#handler.onEnd(reason);
   }
+}
+
+function uncork(link: Link): void {
+  link.flush();
 }

@@ -45,7 +45,9 @@ export interface SimulatorContext {
 /** How exactly messages are sent on time. */
 const tickMs = 2;
 /** For DISCONNECT to go out. */
-const closeMs = 2000;
+const closeMs = 5000;
+/** All at once would be more to hold than the whole run. */
+const closingTogether = 500;
 
 export class Simulator {
   readonly #options: SimulatorOptions;
@@ -177,12 +179,18 @@ export class Simulator {
 
   async #disconnect(): Promise<void> {
     const timeout = new AbortController();
-    const closed = Promise.all(this.#members.map((member) => member.close()));
+    const open = [...this.#members];
+    const closeInTurn = async () => {
+      for (let member = open.pop(); member !== undefined; member = open.pop()) await member.close();
+    };
+    const closed = Promise.all(Array.from({ length: closingTogether }, closeInTurn));
     await Promise.race([closed, this.#context.clock.sleep(closeMs, timeout.signal)]).catch((error: unknown) => {
       this.#context.log.warn({ error: messageOf(error) }, 'a connection did not close in order');
     });
     timeout.abort();
     this.#tally.connected = 0;
+    // Those whose turn has not come.
+    for (const member of open) void member.close();
     for (const member of this.#members) member.destroy();
   }
 
