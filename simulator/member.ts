@@ -4,28 +4,20 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { routeOf } from '../core/route.ts';
-import { Connection, type ConnectionEvents, type ConnectionSettings, type ConnectionTimer } from './connection.ts';
+import type { ConnectionEvents } from './connection.ts';
 import type { MeasurementSource } from './device.ts';
-import type { Dial } from './endpoint.ts';
 import { DeviceFaults } from './faults/device-faults.ts';
 import { Interruptions } from './faults/interruptions.ts';
 import type { DeviceIdentity } from './fleet.ts';
 import type { Message } from './message.ts';
-import type { SimulatorOptions } from './options.ts';
-import { Outbox, type Transmission } from './outbox.ts';
-import { randomStream } from './random.ts';
+import type { Transmission } from './outbox.ts';
 import type { Schedule } from './schedule.ts';
 import type { Tally } from './tally.ts';
 import type { Timeline } from './timeline.ts';
 import type { TruthWriter } from './truth.ts';
+import { filledIn, openWay, type Way, type WayContext, wrong } from './way.ts';
 
-export interface MemberContext {
-  readonly options: SimulatorOptions;
-  /** Part of the client ids. */
-  readonly run: string;
-  readonly dial: Dial;
-  /** The schedule, for connections. */
-  readonly timer: ConnectionTimer;
+export interface MemberContext extends WayContext {
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly timeline: Timeline;
@@ -38,12 +30,6 @@ export interface MemberContext {
   readonly onAcknowledged: (transmission: Transmission, identity: DeviceIdentity) => void;
   /** Something that was held is held no more. */
   readonly onReleased: () => void;
-}
-
-/** Where a message goes out. */
-interface Way {
-  readonly outbox: Outbox;
-  readonly connection: Connection;
 }
 
 export class Member {
@@ -81,7 +67,13 @@ export class Member {
     this.#isCatchingUp = options.backfillMs > 0;
     this.#source = source;
     this.#faults = new DeviceFaults(faults, { identity, seed, format, topic, fillIn });
-    this.#own = this.#way(this.#ownEvents(), { credentials: options.credentials, suffix: '', isReopened: true });
+    this.#own = openWay(
+      identity,
+      { credentials: options.credentials, suffix: '', isReopened: true },
+      context,
+      this.#ownEvents(),
+      (transmission) => this.#givenUp(transmission),
+    );
     this.#interruptions = new Interruptions(
       this.#faults.ofConnection,
       this.#own.connection,
@@ -119,34 +111,15 @@ export class Member {
     this.#intruder?.connection.destroy();
   }
 
-  #way(
-    events: ConnectionEvents,
-    { suffix, ...own }: Pick<ConnectionSettings, 'credentials' | 'isReopened'> & { readonly suffix: string },
-  ): Way {
-    const { options, run, dial, timer } = this.#context;
-    const { seed, maxInFlight, maxHeld, will } = options;
-    const fillIn = (template: string) => filledIn(template, this.#identity, run);
-    // Not all of the options: devices are many.
-    const settings = {
-      ...own,
-      dial,
-      qos: options.qos,
-      clean: options.clean,
-      keepaliveSeconds: options.keepaliveSeconds,
-      connectTimeoutMs: options.connectTimeoutMs,
-      reconnectMs: options.reconnectMs,
-      maxReconnectMs: options.maxReconnectMs,
-      clientId: `${fillIn(options.clientId)}${suffix}`,
-      will: will && { ...will, topic: fillIn(will.topic), payload: fillIn(will.payload) },
-    };
-    const outbox = new Outbox(maxInFlight, maxHeld, (transmission) => this.#givenUp(transmission));
-    const random = randomStream(seed, this.#identity.device, `reconnect${suffix}`);
-    return { outbox, connection: new Connection(settings, outbox, events, timer, random) };
-  }
-
   #intruderWay(): Way {
     const credentials = wrong(this.#context.options.credentials);
-    this.#intruder ??= this.#way(this.#intruderEvents(), { credentials, suffix: '-intruder', isReopened: false });
+    this.#intruder ??= openWay(
+      this.#identity,
+      { credentials, suffix: '-intruder', isReopened: false },
+      this.#context,
+      this.#intruderEvents(),
+      (transmission) => this.#givenUp(transmission),
+    );
     return this.#intruder;
   }
 
@@ -308,14 +281,4 @@ export class Member {
     act();
     this.#isInterrupting = false;
   }
-}
-
-/** Not one that anybody has. */
-function wrong(credentials: SimulatorOptions['credentials']): SimulatorOptions['credentials'] {
-  return { username: credentials?.username ?? 'intruder', password: `${credentials?.password ?? ''}-wrong` };
-}
-
-/** Puts a device's names into a topic or a client id. */
-function filledIn(template: string, { site, device }: DeviceIdentity, run: string): string {
-  return template.replaceAll('{site}', site).replaceAll('{device}', device).replaceAll('{run}', run);
 }
