@@ -109,6 +109,14 @@ test('all is as the truth says, and every fault took part', async () => {
   expect(run.stats.reconnects).toBeGreaterThan(10);
 });
 
+test.each([0, 2] as const)('at QoS %i too', async (qos) => {
+  const other = await faultyRun(fleets(), faults(), 60_000, { qos, clean: qos === 0, clientId: '{device}' });
+  const proved = await report({}, other);
+  expect(found(proved)).toEqual({ broken: [], counts: {}, problems: [] });
+  expect(proved.messages.stored).toBeGreaterThan(1000);
+  expect(proved.messages.acknowledged > 0).toBe(qos === 2);
+});
+
 test('the same seed gives the same faults in the same messages, another seed others', async () => {
   const labelled = async (seed: number) => {
     const { messages } = await faultyRun(fleets(), faults(), 20_000, { seed });
