@@ -44,6 +44,7 @@ Kafka and InfluxDB are found as \`npm test\` finds them. Exit codes: 0 all is ac
   process.exit(0);
 }
 
+const waitMs = 90_000;
 const problems: string[] = [];
 const on = setupNames.find((name) => name === flags.on);
 if (on === undefined) problems.push(`--on ${flags.on}: there are ${setupNames.join(', ')}`);

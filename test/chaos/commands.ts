@@ -10,8 +10,6 @@ import type { VerifyReport } from '../../verify/report.ts';
 const program = join(import.meta.dirname, '../../bin/sluice.js');
 /** For the devices to be rid of what they hold once everything is up again. */
 const drain = '120s';
-/** For the processors to catch up, and for the last windows to close. */
-const wait = '90s';
 
 export interface Command {
   readonly folder: string;
@@ -25,23 +23,28 @@ export interface FleetFlags {
   readonly seed: number;
   readonly loadMs: number;
   readonly devices: number;
+  /** Messages per second. */
   readonly rate: number;
+  /** How often as fast as the clock event time passes, up to the present; 1 = it is the clock. */
+  readonly speed: number;
 }
 
 /** The scenario `chaos`; resolves with the exit code when the fleet is done. */
 export async function simulate(flags: FleetFlags, command: Command): Promise<number | null> {
-  const { broker, seed, loadMs, devices, rate } = flags;
-  const named = { broker, seed, devices, rate, duration: `${loadMs}ms`, drain, truth: truthOf(command) };
+  const { broker, seed, loadMs, devices, rate, speed } = flags;
+  const size = { devices, rate: rate / speed, ...(speed > 1 ? { speed: `${speed}x` } : {}) };
+  const named = { broker, seed, ...size, duration: `${loadMs}ms`, drain, truth: truthOf(command) };
   const args = Object.entries(named).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const { code, out } = await run('simulate', ['chaos', ...args], command);
   await writeFile(join(command.folder, 'simulate.txt'), out);
   return code;
 }
 
-/** `report` is `null` when there was none: `verify.log` says why. */
-export async function verify(configFile: string, command: Command) {
+/** Waits at most `waitMs` for processors and windows. `report` is `null` when there was none: `verify.log` says why. */
+export async function verify(configFile: string, waitMs: number, command: Command) {
   const html = join(command.folder, 'verify.html');
-  const args = ['--config', configFile, '--truth', truthOf(command), '--wait', wait, '--html', html, '--json', '--all'];
+  const named = { config: configFile, truth: truthOf(command), wait: `${waitMs}ms`, html };
+  const args = [...Object.entries(named).flatMap(([name, value]) => [`--${name}`, value]), '--json', '--all'];
   const { code, out } = await run('verify', args, command);
   await writeFile(join(command.folder, 'verify.json'), out);
   return { code, report: out === '' ? null : (JSON.parse(out) as VerifyReport) };

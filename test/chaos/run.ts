@@ -27,6 +27,10 @@ export interface ChaosOptions {
   readonly devices: number;
   /** Messages per second of the whole fleet. */
   readonly rate: number;
+  /** How often as fast as the clock event time passes: more windows in less time. 1 = it is the clock. */
+  readonly speed: number;
+  /** The longest to wait for the processors to catch up and for the last windows to close, which a minute's end does. */
+  readonly waitMs: number;
   /** An empty one. */
   readonly folder: string;
   readonly progress: (line: string) => void;
@@ -69,7 +73,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       sufferAll(faults, setup.parts, say),
     ]);
     say('fleet', `done with ${simulateCode}; everything is up`);
-    const { code: verifyCode, report } = await verify(configFile, command);
+    const { code: verifyCode, report } = await verify(configFile, options.waitMs, command);
     say('verify', `done with ${verifyCode}`);
     const ok = simulateCode === 0 && verifyCode === 0;
     return { ok, faults, missing: setup.missing, simulateCode, verifyCode, report };
