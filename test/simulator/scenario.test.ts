@@ -188,6 +188,15 @@ describe('events', () => {
     const values = of(all, 'thing-01', 'a');
     expect(values.slice(9, 16)).toEqual([0, 0, 4, 6, 7, 7.5, 0]);
     expect(values.slice(29, 36)).toEqual(values.slice(9, 16));
+    const walk = '{ signal: random_walk, start: 0, perSecond: 3, min: 0, max: 1000 }';
+    const walked = of(
+      valuesOf('{ a: 0 }', `events: [{ at: 10s, for: 5s, every: 20s, field: a, add: ${walk} }]`),
+      'thing-01',
+      'a',
+    );
+    expect([walked[10], walked[30], walked[50]]).toEqual([0, 0, 0]);
+    expect(walked[14]).toBeGreaterThan(0);
+    expect(walked[34]).toBeGreaterThan(0);
   });
 
   test('only the devices that are meant', () => {
