@@ -89,5 +89,6 @@ try {
   const code = error instanceof SluiceError ? error.code : 'UNEXPECTED';
   process.stderr.write(`sluice: ${code}: ${messageOf(error)}\n`);
   if (!(error instanceof SluiceError)) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
-  process.exitCode = code === 'CONFIG_INVALID' ? 2 : 1;
+  // Not left to the event loop: what could not be closed in time would keep the process, and its partitions, for ever.
+  process.exit(code === 'CONFIG_INVALID' ? 2 : 1);
 }
