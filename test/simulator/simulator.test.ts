@@ -2,6 +2,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/log.ts';
+import { faultSpec } from '../../simulator/faults/spec.ts';
 import type { Fleet } from '../../simulator/fleet.ts';
 import { defaultSimulatorOptions, type SimulatorOptions } from '../../simulator/options.ts';
 import { randomStream } from '../../simulator/random.ts';
@@ -259,4 +260,47 @@ test('same seed, same bytes, whatever happens to the connections', async () => {
   expect(bytes).toHaveLength(200);
   expect(await run(1, true)).toEqual(bytes);
   expect(await run(2, false)).not.toEqual(bytes);
+});
+
+test('the past is sent as fast as it is taken, in order and without a gap, and then the present on time', async () => {
+  const broker = await RawBroker.open();
+  const backfillMs = 5000;
+  const beganMs = Date.now();
+  const over = { devices: 2, backfillMs, maxInFlight: 5, maxHeld: 8, limit: 2600 };
+  const { fleet, acknowledged } = openFleet(broker.url, over);
+  fleet.start();
+  await fleet.finished;
+  await fleet.stop();
+  expect(fleet.stats()).toMatchObject({ made: 2600, acknowledged: 2600, skipped: 0 });
+  for (const own of Map.groupBy(acknowledged, ({ device }) => device).values()) {
+    expect(own.map(({ seq }) => seq)).toEqual(own.map((_, n) => n));
+    expect(own[0]!.timeMs - beganMs).toBeLessThan(-backfillMs + 500);
+    expect(own.at(-1)!.timeMs).toBeGreaterThan(beganMs);
+    expect(own.at(-1)!.timeMs).toBeLessThanOrEqual(Date.now());
+  }
+});
+
+test('faults on the way: copies and what was held back arrive, the lost do not, the oversized only once', async () => {
+  const broker = await RawBroker.open();
+  broker.onPublish = (answer, { payload }, cut) => (payload.length > 1024 ? cut() : answer());
+  const faults = [
+    { fault: 'network.duplicate', probability: '10%' },
+    { fault: 'network.reorder', probability: '10%' },
+    { fault: 'network.delay', probability: '5%', by: 30 },
+    { fault: 'network.loss', probability: '10%' },
+    { fault: 'payload.oversized', probability: '1%', bytes: 1024 },
+  ].map((spec) => faultSpec.parse(spec));
+  const { fleet } = openFleet(broker.url, { devices: 2, limit: 600, faults });
+  fleet.start();
+  await fleet.finished;
+  await fleet.stop();
+  const { copies, lostOnPurpose, refused, acknowledged, unacknowledged, skipped, faults: hit } = fleet.stats();
+  expect([unacknowledged, skipped]).toEqual([0, 0]);
+  expect(acknowledged).toBe(600 + copies - lostOnPurpose - refused);
+  expect(lostOnPurpose).toBe(hit['network.loss']);
+  for (const count of [copies, lostOnPurpose, refused]) expect(count).toBeGreaterThan(0);
+  const small = broker.received.filter(({ payload, isDup }) => payload.length <= 1024 && !isDup);
+  const seqs = small.filter(({ clientId }) => clientId === 'room-01-r1').map(({ payload }) => JSON.parse(payload).seq);
+  expect(seqs, 'some came after later ones').not.toEqual([...seqs].sort((a, b) => a - b));
+  expect(broker.received.filter(({ payload, isDup }) => payload.length > 1024 && isDup)).toEqual([]);
 });
