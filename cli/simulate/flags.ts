@@ -62,7 +62,7 @@ const schema = z.object({
   duration: durationMs.optional(),
   limit: count.optional(),
   connrate: z.coerce.number().positive().optional(),
-  rampUp: durationMs.optional(),
+  rampUp: durationMs.refine((ms) => ms > 0, 'expected more than 0').optional(),
   backfill: durationMs.optional(),
   speed: z
     .string()
@@ -106,7 +106,7 @@ export function readSimulateFlags(flags: Flags, scenario: Scenario, around: Surr
       format: values.format,
       seed: values.seed ?? scenario.seed,
       ...timeOf(values),
-      connectRate: values.rampUp ? (1000 * devices) / values.rampUp : (values.connrate ?? defaults.connectRate),
+      connectRate: connectRateOf(values, devices),
       limit: values.limit ?? null,
       durationMs: values.duration ?? null,
     },
@@ -116,6 +116,10 @@ export function readSimulateFlags(flags: Flags, scenario: Scenario, around: Surr
         ? ['security.wrong_password is left out: without a user (--username) no password can be wrong']
         : [],
   };
+}
+
+function connectRateOf({ rampUp, connrate = defaults.connectRate }: Values, devices: number): number {
+  return rampUp === undefined ? connrate : (1000 * devices) / rampUp;
 }
 
 function needsPassword(fault: string): boolean {

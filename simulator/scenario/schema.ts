@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { durationMs } from '../../core/config.ts';
 import { faultSpec } from '../faults/spec.ts';
-import { drawnDuration, route, signal } from './signal-schema.ts';
+import { drawnDuration, drawnPeriod, route, signal } from './signal-schema.ts';
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'expected letters, digits, . _ and -, at most 64');
 const fieldName = z
@@ -32,7 +32,7 @@ const event = z
   .strictObject({
     at: drawnDuration.describe('when it begins, since the start of the run'),
     for: drawnDuration.optional().describe('how long it lasts; default: until the end'),
-    every: drawnDuration.optional().describe('begins again so long after it began; default: happens once'),
+    every: drawnPeriod.optional().describe('begins again so long after it began; default: happens once'),
     fleet: z.string().optional().describe('only in this fleet; default: in all that have the field'),
     devices: z.string().min(1).optional().describe('a part such as 10%, or a name with * and ?; default: all'),
     field: z.string(),

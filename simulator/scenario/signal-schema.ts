@@ -14,19 +14,26 @@ const duration = z
     'expected a duration such as 10s, or { between: [5m, 10m] }',
   )
   .describe('such as 500ms, 10s, 5m, 1h, 7d, or { between: [5m, 10m] }: each device draws its own');
+const some = durationMs.refine((ms) => ms > 0, 'expected more than 0');
+const period = z
+  .union(
+    [some, z.strictObject({ between: z.tuple([some, some]) })],
+    'expected a duration such as 10s, or { between: [5m, 10m] }',
+  )
+  .describe('over 0, such as 500ms, 10s, 5m, 1h, 7d, or { between: [5m, 10m] }: each device draws its own');
 const value = z.union(
   [number, z.boolean(), z.string()],
   'expected a number, a boolean, a text, or { between: [a, b] }',
 );
 
 export type Drawn = z.output<typeof number>;
-export { duration as drawnDuration, number as drawnNumber };
+export { duration as drawnDuration, period as drawnPeriod };
 
 const rounding = { decimals: z.int().min(0).max(10).optional().describe('how finely the sensor resolves; default 3') };
 
 const plainSignals = [
   z.strictObject({ signal: z.literal('constant'), value, ...rounding }),
-  z.strictObject({ signal: z.literal('sine'), mean: number, amplitude: number, period: duration, ...rounding }),
+  z.strictObject({ signal: z.literal('sine'), mean: number, amplitude: number, period, ...rounding }),
   z.strictObject({
     signal: z.literal('daily'),
     mean: number,
@@ -46,30 +53,30 @@ const plainSignals = [
     signal: z.literal('ornstein_uhlenbeck'),
     mean: number,
     deviation: number.describe('how far it strays from the mean'),
-    relaxation: duration.describe('how fast it returns'),
+    relaxation: period.describe('how fast it returns'),
     ...rounding,
   }),
   z.strictObject({
     signal: z.literal('step'),
     levels: z.array(value).min(1),
-    hold: duration.describe('how long it holds a level, on average'),
+    hold: period.describe('how long it holds a level, on average'),
     ...rounding,
   }),
   z.strictObject({
     signal: z.literal('counter'),
     perSecond: number,
-    resetEvery: duration.optional().describe('starts again at 0; default: never'),
+    resetEvery: period.optional().describe('starts again at 0; default: never'),
     ...rounding,
   }),
   z.strictObject({
     signal: z.literal('spike'),
     height: number,
     first: duration.describe('when the first hump begins'),
-    every: duration,
-    lasts: duration,
+    every: period,
+    lasts: period,
     ...rounding,
   }),
-  z.strictObject({ signal: z.literal('decay'), from: number, to: number, halfLife: duration, ...rounding }),
+  z.strictObject({ signal: z.literal('decay'), from: number, to: number, halfLife: period, ...rounding }),
   z.strictObject({ signal: z.literal('noise'), deviation: number, ...rounding }),
   z.strictObject({
     signal: z.literal('path'),
@@ -107,13 +114,25 @@ export const signal = z.union(
 );
 export type SignalSpec = z.output<typeof signal>;
 
+const place = z.tuple([z.number().min(-90).max(90), z.number().min(-180).max(180)]);
+const speed = z.number().min(0);
+const share = z.number().min(0).max(1);
+const range = <T extends z.ZodType<number>>(of: T, expected: string) =>
+  z.union([of, z.strictObject({ between: z.tuple([of, of]) })], `expected ${expected}, or { between: [a, b] }`);
+
 export const route = z.strictObject({
   waypoints: z
-    .array(z.tuple([z.number().min(-90).max(90), z.number().min(-180).max(180)]))
+    .array(place)
     .min(2)
+    .refine(
+      (places) => places.some(([lat, lon]) => lat !== places[0]![0] || lon !== places[0]![1]),
+      'expected two places',
+    )
     .describe('[latitude, longitude] in degrees'),
   closed: z.boolean().default(false).describe('true: from the last on to the first; false: back the way it came'),
-  speedKmh: number,
-  start: number.default(0).describe('the part of the route, 0 to 1, that lies behind at the start'),
+  speedKmh: range(speed, 'a number of at least 0'),
+  start: range(share, 'a number from 0 to 1')
+    .default(0)
+    .describe('the part of the route that lies behind at the start'),
 });
 export type RouteSpec = z.output<typeof route>;

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { eventually } from '../support/eventually.ts';
+import { type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { hasProgram } from '../support/programs.ts';
 import { certificates } from './certificates.ts';
 

@@ -16,6 +16,8 @@ profiles: { thing: { temperature: 20 } }
 fleets: [{ name: thing, count: 1, profile: thing, sites: [lab] }]
 `;
 
+const withSignal = (signal: string) => smallest.replace('temperature: 20', `temperature: ${signal}`);
+
 function scenarioOf(fields: string, rest = '', count = 4) {
   return parseScenario(
     `
@@ -80,7 +82,7 @@ faults:
     for (const expected of [
       'line 3: colour: unknown key',
       'line 5: routes.ring.waypoints.0.0: ',
-      'line 5: routes.ring.speedKmh: expected a number, or { between: [a, b] }',
+      'line 5: routes.ring.speedKmh: expected a number of at least 0, or { between: [a, b] }',
       'line 8: profiles.thing.seq: ts and seq are what the simulator adds itself',
       'line 9: profiles.thing.temperature.period: expected milliseconds or a text such as 500ms, 5s, 10m, 1h, 7d; got "soon"',
       'line 10: profiles.thing.speed.signal: expected a signal: constant, sine, daily,',
@@ -113,7 +115,22 @@ faults:
     ['nothing', '', 'line 1: file: '],
     ['a list', '- 1', 'line 1: file: '],
     ['no fleets', smallest.replace(/fleets: .*/, 'fleets: []'), 'fleets: '],
-    ['a range that is none', smallest.replace('temperature: 20', 'temperature: { beween: [1, 2] }'), 'temperature'],
+    [
+      'a level held for no time',
+      withSignal('{ signal: step, levels: [1, 2], hold: 0 }'),
+      'temperature.hold: expected more',
+    ],
+    [
+      'a period of nothing',
+      withSignal('{ signal: sine, mean: 0, amplitude: 1, period: { between: [0, 5s] } }'),
+      'period',
+    ],
+    [
+      'a route that stands still',
+      `${smallest}routes: { ring: { waypoints: [[1, 2], [1, 2]], speedKmh: -1, start: 2 } }`,
+      'routes.ring.waypoints: expected two places',
+    ],
+    ['a range that is none', withSignal('{ beween: [1, 2] }'), 'temperature'],
   ])('%s', (_what, text, expected) => {
     expect(errorsOf(text)).toContain(expected);
   });
