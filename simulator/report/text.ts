@@ -57,6 +57,8 @@ function errorsText({ errors, errorsByReason }: Report): string {
   return errors === 0 ? '0' : `${errors}: ${reasons.slice(0, 5).join('; ')}${reasons.length > 5 ? '; …' : ''}`;
 }
 
-function sampleText({ sampled, unseen }: NonNullable<Report['queryable']>): string {
-  return `${sampled} sampled${unseen === 0 ? '' : `, ${unseen} of them not seen`}`;
+function sampleText({ sampled, unseen, errors, lastError }: NonNullable<Report['queryable']>): string {
+  const unseenText = unseen === 0 ? '' : `, ${unseen} of them not seen`;
+  const errorText = errors === 0 ? '' : `, ${errors} requests failed (the last: ${lastError})`;
+  return `${sampled} sampled${unseenText}${errorText}`;
 }
