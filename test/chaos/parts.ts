@@ -18,6 +18,8 @@ export type Say = (part: string, what: string) => void;
 
 /** Between the end of a process that nobody asked for and its next start, as a supervisor does it. */
 const superviseEveryMs = 1000;
+/** Each part of a process has 10 s to close; then it ends all the same. */
+const endsWithinMs = 60_000;
 
 /** A role of the pipeline as a process, kept up by a supervisor: what ends by itself is started again, and said. */
 export class RolePart implements Part {
@@ -98,7 +100,17 @@ export class RolePart implements Part {
     this.#turn++;
     const ending = this.#running;
     this.#running = null;
-    await ending?.[how]();
+    if (ending === null) return;
+    if (how === 'kill') return ending.kill();
+    const timeout = new AbortController();
+    const inTime = await Promise.race([
+      ending.stop().then(() => true),
+      systemClock.sleep(endsWithinMs, timeout.signal).then(() => false),
+    ]);
+    timeout.abort();
+    if (inTime) return;
+    await ending.kill();
+    throw new Error(`${this.name} did not end within ${endsWithinMs} ms of SIGTERM`);
   }
 
   async #onExit(turn: number): Promise<void> {

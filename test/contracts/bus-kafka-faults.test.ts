@@ -1,17 +1,22 @@
 /** What only Kafka can do to us: lost answers, cut connections, a broker that hangs, dies, or wants a password. */
 import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Kafka, logLevel } from 'kafkajs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { KafkaBus, type KafkaBusOptions } from '../../bus/kafka.ts';
 import type { Batch, Bus, NewRecord } from '../../bus/port.ts';
 import { systemClock } from '../../core/clock.ts';
+import { resolveConfig } from '../../core/config.ts';
 import { RecordsRefusedError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/log.ts';
+import { setUp } from '../../pipeline.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { type OwnKafkaServer, startOwnKafka } from '../support/kafka-server.ts';
+import { startRole } from '../support/role-process.ts';
 import { type Fate, KafkaProxy, produceRequest } from '../support/tcp-proxy.ts';
 import { errorCode } from './bus/error-code.ts';
 import { groupDeadline, Recorder, record, run, topicSpec, valuesOf } from './bus/harness.ts';
@@ -150,14 +155,15 @@ describe.skipIf(inject('kafkaBrokers') === null)('the Kafka bus', () => {
     await appendAll(bus, 10);
     process.kill(kafka.pid!, 'SIGSTOP');
     const rest = Promise.all(Array.from({ length: 50 }, (_, i) => bus.append(topic, list(10 + i))));
-    await systemClock.sleep(4_000);
+    await systemClock.sleep(2_000);
     process.kill(kafka.pid!, 'SIGCONT');
     await rest;
     expect(await faultsOf(60)).toEqual([]);
   });
 
   test('a broker that is killed and comes back loses, doubles and swaps nothing', async () => {
-    const bus = await openBus({ lanes: 2 });
+    // A broker that has just come back is slow: a shorter wait would only be waited many times.
+    const bus = await openBus({ lanes: 2, requestTimeoutMs: 5000 });
     const appends = appendAll(bus, 600);
     await eventually(async () => (await bus.read(topic, 0, 0, 1)).endOffset > 0);
     await kafka.kill();
@@ -262,6 +268,27 @@ describe.skipIf(inject('kafkaBrokers') === null)('the Kafka bus', () => {
     expectOrder(recorder.batches);
     await consumption.close();
     expect(await ended).toBeNull();
+  });
+
+  test('a process that is told to end while Kafka is away ends, and does not come back into the group', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
+    const settings = join(folder, 'sluice.yaml');
+    await writeFile(settings, 'drainTimeoutMs: 500ms\n');
+    const env = {
+      KAFKA_BROKERS: proxied,
+      SLUICE_TOPIC_PREFIX: 'ending.',
+      SLUICE_DATA_DIR: folder,
+      SLUICE_HTTP_PORT: '0',
+    };
+    await setUp(resolveConfig({ env, flags: {}, readText: () => '' }), silentLogger);
+    const processor = await startRole(['processor', '--config', settings], env);
+    onTestFinished(async () => {
+      await processor.kill();
+      await rm(folder, { recursive: true });
+    });
+    proxy.ofRequest = () => 'cut';
+    proxy.cutAll();
+    expect(await Promise.race([processor.stop(), systemClock.sleep(20_000).then(() => 'still there')])).toBe(1);
   });
 
   test('a consumption whose topic goes away fails loudly', async () => {

@@ -30,6 +30,9 @@ export async function startRole(
     env: { ...cleanEnvironment(), SLUICE_LOG_FORMAT: 'json', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  const killWithUs = () => child.kill('SIGKILL');
+  process.once('exit', killWithUs);
+  child.once('exit', () => process.off('exit', killWithUs));
   const lines: string[] = [];
   const started = new Promise<{ http: Address; mqtt: Address | null }>((resolve, reject) => {
     createInterface({ input: child.stderr! }).on('line', (line) => {
