@@ -252,6 +252,28 @@ test('what the broker had to refuse is there', async () => {
   expect(report.problems[0]).toMatchObject({ text: 'is there, though it had to be refused by the broker' });
 });
 
+test('a reading of the future is stored, though nothing foretold that it would be rejected', async () => {
+  const fleet = unrulyFleet();
+  fleet.reading('s2', 1_200_001, 28, { behindMs: -90_000 });
+  const report = await verified(await process(fleet, { options: { maxFutureMs: 600_000 } }), fleet);
+  expect(found(report)).toMatchObject({ broken: ['P2'], counts: { deadLetter: 1 } });
+  expect(report.problems[0]).toMatchObject({ text: 'stored, expected the dead letter future', device: 'lab/s2' });
+});
+
+test('a message that came twice is dead-lettered once', async () => {
+  const fleet = unrulyFleet();
+  const torn = { device: 's2', atMs: 1_200_001, payload: '{"ts":', reading: null, records: 2, copies: 2 };
+  fleet.send({ ...torn, expect: { as: 'dead_letter', reason: 'not_json' } });
+  expect(await verified(await process(fleet), fleet)).toMatchObject({ ok: true });
+  let letters = 0;
+  const breaks = appendOf(topics.dlq, (record) =>
+    record.headers[headers.mqttTopic] === 'iot/lab/s2/telemetry' && letters++ > 0 ? [] : [record],
+  );
+  const report = await verified(await process(fleet, breaks), fleet);
+  expect(found(report)).toMatchObject({ broken: ['P2'], counts: { deadLetter: 1 } });
+  expect(report.problems[0]).toMatchObject({ text: expect.stringContaining('it came again, and then no dead letter') });
+});
+
 test('processors that are behind prove nothing', async () => {
   const fleet = unrulyFleet();
   const rig = await process(fleet);

@@ -30,6 +30,8 @@ export interface Sending {
   readonly acknowledged?: boolean;
   /** How many records of it are in the raw topic. */
   readonly records?: number;
+  /** How often it was sent on purpose. */
+  readonly copies?: number;
 }
 
 export class Fleet {
@@ -38,7 +40,7 @@ export class Fleet {
   readonly #next = new Map<string, number>();
 
   send({ device, atMs, payload, reading, ...over }: Sending): TruthMessage {
-    const { expect = { as: 'stored' }, acknowledged = true, records = 1 } = over;
+    const { expect = { as: 'stored' }, acknowledged = true, records = 1, copies = 1 } = over;
     const n = this.#next.get(device) ?? 0;
     this.#next.set(device, n + 1);
     const value = Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload));
@@ -55,7 +57,7 @@ export class Fleet {
       intendedMs: startMs + atMs,
       sentMs,
       acknowledgedMs: acknowledged ? startMs + atMs + 2 : null,
-      copies: 1,
+      copies,
       faults: [],
       expect,
     };

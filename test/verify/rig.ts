@@ -4,6 +4,7 @@ import type { BusRecord, NewRecord } from '../../bus/port.ts';
 import { systemClock } from '../../core/clock.ts';
 import { resolveConfig } from '../../core/config.ts';
 import type { ProcessorStatus } from '../../core/status.ts';
+import type { ProcessorOptions } from '../../processors/options.ts';
 import { parseRules } from '../../processors/rules/file.ts';
 import type { Point } from '../../store/port.ts';
 import { reportOf, type VerifyReport } from '../../verify/report.ts';
@@ -29,6 +30,8 @@ export interface Sent {
 export interface Breaks {
   /** What the processor's writes become. */
   readonly write?: (points: readonly Point[]) => readonly Point[];
+  /** What it is told to do, other than what is in force. */
+  readonly options?: Partial<ProcessorOptions>;
   /** What its appends become. */
   readonly append?: (topic: string, records: readonly NewRecord[]) => readonly NewRecord[];
   /** What it says of itself. */
@@ -44,7 +47,7 @@ export async function process(sent: Sent, breaks: Breaks = {}, ruleList = rules)
   const { write = (points) => points, append = (_, list) => list } = breaks;
   const store = withMethods(rig.store, { write: (points) => rig.store.write(write(points)) });
   const bus = withMethods(rig.bus, { append: (topic, list) => rig.bus.append(topic, append(topic, list)) });
-  const processor = rig.processor({}, { bus, store });
+  const processor = rig.processor(breaks.options, { bus, store });
   await processor.start();
   await drained(processor, sent.records.length);
   await tell(rig, breaks.status?.(processor.status()) ?? processor.status());
