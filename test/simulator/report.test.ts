@@ -77,6 +77,15 @@ test('assertions alone decide, and a failed one is told with its value', () => {
   expect(reportText(report)).toMatch(/^passed +connect\.p50<=50$/m);
 });
 
+test('each comparison holds where it says', () => {
+  const held = (list: string) =>
+    asserted(list)
+      .assertions.filter(({ holds }) => holds)
+      .map(({ text }) => text);
+  expect(held('lost<3,lost<=3,lost==3,lost!=3,lost>=3,lost>3')).toEqual(['lost<=3', 'lost==3', 'lost>=3']);
+  expect(held('lost<4,lost<=2,lost==4,lost!=4,lost>=4,lost>2')).toEqual(['lost<4', 'lost!=4', 'lost>2']);
+});
+
 test('what was not measured holds no assertion', () => {
   const report = asserted('queryable.p99<1000');
   expect(report.problems).toEqual(['the assertion queryable.p99<1000: nothing was measured']);
