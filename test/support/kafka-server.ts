@@ -115,6 +115,9 @@ function settings(folder: string, port: number, controllerPort: number, advertis
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
     'group.initial.rebalance.delay.ms': 0,
+    // One that is killed may come back under its name when its session is over: by default 9 s.
+    'broker.session.timeout.ms': 3000,
+    'broker.heartbeat.interval.ms': 500,
     'auto.create.topics.enable': false,
     'log.cleaner.dedupe.buffer.size': 8 * 1024 * 1024,
   };
