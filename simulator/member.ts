@@ -42,7 +42,8 @@ export class Member {
   readonly #own: Way;
   /** Someone else who has its name and not its password; once there is something to try it with. */
   #intruder: Way | null = null;
-  readonly #interruptions: Interruptions;
+  /** `null`: no fault breaks its connection. */
+  readonly #interruptions: Interruptions | null;
   /** Message → when it is to be sent. */
   readonly #delayed = new Map<Message, number>();
   #heldBack: Message | null = null;
@@ -74,13 +75,11 @@ export class Member {
       this.#ownEvents(),
       (transmission) => this.#givenUp(transmission),
     );
-    this.#interruptions = new Interruptions(
-      this.#faults.ofConnection,
-      this.#own.connection,
-      schedule,
-      timeline,
-      (act) => this.#interrupt(act),
-    );
+    const { ofConnection } = this.#faults;
+    this.#interruptions =
+      ofConnection.length === 0
+        ? null
+        : new Interruptions(ofConnection, this.#own.connection, schedule, timeline, (act) => this.#interrupt(act));
     schedule.add(connectAtMs, () => this.#own.connection.open(connectAtMs));
     this.wake();
   }
@@ -95,7 +94,7 @@ export class Member {
   /** Makes no more messages; those that faults hold back go out, and its network works. */
   finish(): void {
     this.#isSending = false;
-    this.#interruptions.end();
+    this.#interruptions?.end();
     for (const [message, dueMs] of this.#delayed) this.#sendPostponed(message, dueMs);
     this.#delayed.clear();
     this.#sendHeldBack();
