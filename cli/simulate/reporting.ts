@@ -63,7 +63,7 @@ export async function runAndReport({ sender, options, run, reporting, flags, pro
   const format = flags.json === true ? 'json' : (reporting.report ?? 'text');
   const { out } = reporting;
   // Ten thousand devices are many small things that live long: their garbage must not double that before it is looked for.
-  setFlagsFromString('--heap-growing-percent=50');
+  setFlagsFromString('--heap-growing-percent=25');
   // Now, not after an hour's run.
   if (out !== undefined) write(out, '');
   const series = new Series(sender.latencies);
