@@ -45,6 +45,8 @@ Kafka and InfluxDB are found as \`npm test\` finds them. Exit codes: 0 all is ac
 }
 
 const waitMs = 90_000;
+/** Of the problems; all are in `verify.json`. */
+const listed = 20;
 const problems: string[] = [];
 const on = setupNames.find((name) => name === flags.on);
 if (on === undefined) problems.push(`--on ${flags.on}: there are ${setupNames.join(', ')}`);
@@ -95,7 +97,7 @@ function textOf(setup: SetupName, seed: number, { ok, faults: suffered, simulate
   const what = kinds.map(([kind, list]) => `${list.length} ${kind}`).join(', ');
   const head = `seed ${seed} on ${setup}: ${ok ? 'ok' : 'NOT OK'}; ${suffered.length} faults (${what})`;
   if (report === null) return `${head}; verify gave no report, see verify.log`;
-  if (!ok) return `${head}; simulate ended with ${simulateCode}\n${reportText(report)}`;
+  if (!ok) return `${head}; simulate ended with ${simulateCode}\n${reportText({ ...report, problems: report.problems.slice(0, listed) })}`;
   const { messages, duplicated, rollups, alerts } = report;
   const alertText = alerts === null ? '' : `, alerts precision ${alerts.precision} recall ${alerts.recall}`;
   const counts = `${messages.acknowledged} acknowledged, ${messages.lost} lost, ${duplicated.storedTwice} stored twice`;
