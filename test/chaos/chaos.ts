@@ -97,7 +97,8 @@ function textOf(setup: SetupName, seed: number, { ok, faults: suffered, simulate
   const what = kinds.map(([kind, list]) => `${list.length} ${kind}`).join(', ');
   const head = `seed ${seed} on ${setup}: ${ok ? 'ok' : 'NOT OK'}; ${suffered.length} faults (${what})`;
   if (report === null) return `${head}; verify gave no report, see verify.log`;
-  if (!ok) return `${head}; simulate ended with ${simulateCode}\n${reportText({ ...report, problems: report.problems.slice(0, listed) })}`;
+  if (!ok)
+    return `${head}; simulate ended with ${simulateCode}\n${reportText({ ...report, problems: report.problems.slice(0, listed) })}`;
   const { messages, duplicated, rollups, alerts } = report;
   const alertText = alerts === null ? '' : `, alerts precision ${alerts.precision} recall ${alerts.recall}`;
   const counts = `${messages.acknowledged} acknowledged, ${messages.lost} lost, ${duplicated.storedTwice} stored twice`;
