@@ -74,7 +74,7 @@ async function isAccountedFor(setup: SetupName, seed: number): Promise<boolean> 
   process.stderr.write(`seed ${seed} on ${setup}: ${minutes} min, evidence in ${folder}\n`);
   const progress = (line: string) => void process.stderr.write(`${line}\n`);
   try {
-    const size = { loadMs: Math.round(minutes * 60_000), faults, devices, rate, speed: 1, waitMs };
+    const size = { loadMs: Math.round(minutes * 60_000), faults, kills: 0, devices, rate, speed: 1, waitMs };
     const result = await runChaos({ on: setup, seed, ...size, folder, progress });
     console.log(flags.json ? JSON.stringify({ setup, seed, folder, ...result }) : textOf(setup, seed, result));
     if (result.ok && !flags.keep) await rm(folder, { recursive: true });

@@ -22,8 +22,10 @@ export interface ChaosOptions {
   readonly seed: number;
   /** How long the fleet sends. */
   readonly loadMs: number;
-  /** At least one for each part of the pipeline. */
+  /** At least one for each part of the pipeline, the kills included. */
   readonly faults: number;
+  /** `kill -9` of gateways, and as many of processors, besides the one for each part. */
+  readonly kills: number;
   readonly devices: number;
   /** Messages per second of the whole fleet. */
   readonly rate: number;
@@ -66,7 +68,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const broker = `mqtt://127.0.0.1:${await balancer.listen()}`;
     await setUp(resolveConfig({ env: setup.env, flags: { startTimeoutMs: '60s' }, readText: () => '' }), silentLogger);
     await Promise.all(setup.roles.map((role) => role.start()));
-    const faults = plan(seed, setup.parts, loadMs, options.faults);
+    const faults = plan(seed, setup.parts, loadMs, options.faults, killed(setup.roles, options.kills));
     const command = { folder, env: setup.env, leaving: over.signal };
     const [simulateCode] = await Promise.all([
       simulate({ broker, ...options }, command),
@@ -82,6 +84,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     await balancer.close();
     for (const part of setup.parts.toReversed()) await part.close();
   }
+}
+
+/** Those of a kind take turns. */
+function killed(roles: readonly Part[], kills: number): string[] {
+  return ['gateway', 'processor'].flatMap((kind) => {
+    const names = roles.map(({ name }) => name).filter((name) => name.startsWith(kind));
+    return names.length === 0 ? [] : Array.from({ length: kills }, (_, i) => names[i % names.length]!);
+  });
 }
 
 async function writeConfig(folder: string): Promise<string> {

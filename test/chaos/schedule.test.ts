@@ -36,3 +36,11 @@ test('a plan never leaves a part out, however few faults are asked for', () => {
       .sort(),
   ).toEqual(['disk', 'gateway']);
 });
+
+test('who is to be killed is, besides', () => {
+  const killed = ['gateway', 'gateway', 'gateway'];
+  for (let seed = 0; seed < 20; seed++) {
+    const kills = plan(seed, victims, 60_000, 4, killed).filter(({ kind }) => kind === 'kill');
+    expect(kills).toHaveLength(killed.length + 1);
+  }
+});

@@ -36,11 +36,23 @@ const largestShiftMs = 8000;
 /** The load is on when the first fault comes, and goes on after the last. */
 const [firstPart, lastPart] = [0.05, 0.85];
 
-/** `faults` of them or one for each victim, whichever is more; in order of time. */
-export function plan(seed: number, victims: readonly Victim[], durationMs: number, faults: number): Fault[] {
+/**
+ * In order of time: one for each victim, a kill for each name in `killed`, and then others until there are `faults` of
+ * them.
+ */
+export function plan(
+  seed: number,
+  victims: readonly Victim[],
+  durationMs: number,
+  faults: number,
+  killed: readonly string[] = [],
+): Fault[] {
   const random = randomStream(seed, 'chaos');
   const all = victims.flatMap(({ name, kinds }) => kinds.map((kind) => ({ part: name, kind })));
-  const surely = victims.map(({ name, kinds }) => ({ part: name, kind: kinds[0] }));
+  const surely = [
+    ...victims.map(({ name, kinds }) => ({ part: name, kind: kinds[0] })),
+    ...killed.map((part) => ({ part, kind: 'kill' as const })),
+  ];
   const others = Array.from({ length: Math.max(0, faults - surely.length) }, () => pick(all, random));
   return [...surely, ...others]
     .map(({ part, kind }) => ({

@@ -12,7 +12,7 @@ import { isAvailable } from '../support/backends.ts';
 
 const seed = Number(process.env.SLUICE_TEST_SEED ?? 1);
 /** 100 s of event time in 20 s: the windows of a minute at least are closed, whatever the clock says. */
-const load = { seed, loadMs: 20_000, speed: 5, faults: 12, devices: 200, rate: 2000, waitMs: 25_000 };
+const load = { seed, loadMs: 20_000, speed: 5, faults: 16, kills: 5, devices: 200, rate: 2000, waitMs: 25_000 };
 
 describe.each(['roles', 'services'] as const)('on %s', (on) => {
   test.skipIf(on === 'services' && !isAvailable('Kafka + InfluxDB'))(
@@ -22,9 +22,13 @@ describe.each(['roles', 'services'] as const)('on %s', (on) => {
       const folder = await mkdtemp(join(tmpdir(), `sluice-chaos-${on}-${seed}-`));
       const lines: string[] = [];
       const result = await runChaos({ ...load, on, folder, progress: (line) => lines.push(line) });
-      const { report, missing, simulateCode, verifyCode } = result;
+      const { report, missing, simulateCode, verifyCode, faults } = result;
+      const killsOf = (role: string) =>
+        faults.filter(({ part, kind }) => kind === 'kill' && part.startsWith(role)).length;
       const story = `seed ${seed}, evidence in ${folder}\n${lines.join('\n')}`;
       if (process.env.CI === 'true') expect(missing, 'nothing may be skipped on CI').toEqual([]);
+      expect(killsOf('gateway')).toBeGreaterThan(load.kills);
+      expect(killsOf('processor')).toBeGreaterThan(load.kills);
       expect(report?.problems.slice(0, 10), story).toEqual([]);
       expect({ simulateCode, verifyCode }, story).toEqual({ simulateCode: 0, verifyCode: 0 });
       expect(report?.messages.acknowledged, story).toBeGreaterThan(20_000);
