@@ -63,7 +63,10 @@ export async function openSetup(
 async function startServers(folder: string): Promise<{ parts: Part[]; env: Record<string, string> }> {
   const [kafkaFolder, influxFolder] = [join(folder, 'kafka'), join(folder, 'influx')];
   await Promise.all([mkdir(kafkaFolder), mkdir(influxFolder)]);
-  const [kafka, influx] = await Promise.all([startOwnKafka({ keepIn: kafkaFolder }), startOwnInflux(influxFolder)]);
+  const [kafka, influx] = await Promise.all([
+    startOwnKafka({ keepIn: kafkaFolder, sessionTimeoutMs: 3000 }),
+    startOwnInflux(influxFolder),
+  ]);
   if ('skip' in kafka || 'skip' in influx) {
     for (const server of [kafka, influx]) if (!('skip' in server)) await server.close();
     throw new Error([kafka, influx].flatMap((server) => ('skip' in server ? [server.skip] : [])).join('\n'));

@@ -49,18 +49,24 @@ export interface OwnKafkaOptions {
   readonly secured?: { readonly port: number; readonly user: string; readonly password: string };
   /** An empty folder for its files, that stays when it is closed. */
   readonly keepIn?: string;
+  /** How long the name of one that was killed is taken: it comes back after that. By default the server's own, 9 s. */
+  readonly sessionTimeoutMs?: number;
 }
 
 /** Never the server named by KAFKA_BROKERS: a test may do to this one what it likes. */
 export async function startOwnKafka(options: OwnKafkaOptions = {}): Promise<OwnKafkaServer | { skip: string }> {
   const jars = await findJars();
   if (jars === null) return { skip: howToGetIt };
-  const { advertisedPort, secured, keepIn } = options;
+  const { advertisedPort, secured, keepIn, sessionTimeoutMs } = options;
   const folder = keepIn ?? (await mkdtemp(join(tmpdir(), 'sluice-kafka-')));
   const [port, controllerPort] = [await freePort(), await freePort()];
   const properties = join(folder, 'server.properties');
   const values = settings(folder, port, controllerPort, advertisedPort ?? port);
   if (secured !== undefined) await secure(values, folder, secured);
+  if (sessionTimeoutMs !== undefined) {
+    values['broker.session.timeout.ms'] = sessionTimeoutMs;
+    values['broker.heartbeat.interval.ms'] = sessionTimeoutMs / 6;
+  }
   await writeFile(
     properties,
     Object.entries(values)
@@ -115,9 +121,6 @@ function settings(folder: string, port: number, controllerPort: number, advertis
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
     'group.initial.rebalance.delay.ms': 0,
-    // One that is killed may come back under its name when its session is over: by default 9 s.
-    'broker.session.timeout.ms': 3000,
-    'broker.heartbeat.interval.ms': 500,
     'auto.create.topics.enable': false,
     'log.cleaner.dedupe.buffer.size': 8 * 1024 * 1024,
   };
