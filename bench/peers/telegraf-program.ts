@@ -1,9 +1,10 @@
 /** Where Telegraf is: TELEGRAF_BIN, the PATH, or built once with Go from the published module into the user's cache folder. */
 import { execFile } from 'node:child_process';
-import { access, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { answers, exists } from '../../test/support/installed.ts';
 
 const exec = promisify(execFile);
 const version = '1.39.1';
@@ -22,11 +23,11 @@ const howToGetIt = 'Telegraf: set TELEGRAF_BIN, put telegraf on the PATH, or ins
 
 export async function findTelegraf(): Promise<string> {
   if (process.env.TELEGRAF_BIN) return process.env.TELEGRAF_BIN;
-  if (await works('telegraf')) return 'telegraf';
+  if (await answers('telegraf', '--version')) return 'telegraf';
   const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sluice', `telegraf-${version}`);
   const program = join(folder, 'telegraf');
   if (await exists(program)) return program;
-  if (!(await works('go', 'version'))) throw new Error(howToGetIt);
+  if (!(await answers('go', 'version'))) throw new Error(howToGetIt);
   process.stderr.write(`building Telegraf ${version}, once: some minutes\n`);
   await mkdir(folder, { recursive: true });
   const module = 'github.com/influxdata/telegraf';
@@ -40,18 +41,4 @@ export async function findTelegraf(): Promise<string> {
     },
   );
   return program;
-}
-
-async function works(program: string, argument = '--version'): Promise<boolean> {
-  return exec(program, [argument]).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
