@@ -19,8 +19,6 @@ const flags = [
   '--disable-warning=TimeoutNegativeWarning',
   // Nearly all that is allocated dies young; left alone, the space for it grows to more than the rest of the heap.
   '--max-semi-space-size=16',
-  // What does not is collected before it is half as much as the rest; left alone, three times as much.
-  '--heap-growing-percent=50',
 ];
 
 const node = findNode();
