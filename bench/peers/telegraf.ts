@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/log.ts';
 import { openStore } from '../../pipeline.ts';
+import { eventually } from '../../test/support/eventually.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { configOf, openBenchBus, setUpTopics } from '../backend.ts';
 import { type Contender, Opened } from './contender.ts';
@@ -79,7 +80,7 @@ async function open(through: 'kafka' | 'nothing', opened: Opened): Promise<Conte
     },
     middle: [...programs.keys()],
     kill: (name) => programs.get(name)!.kill(),
-    start: (name) => programs.get(name)!.start(),
+    start: (name) => startSupervised(programs.get(name)!),
     close: () => opened.close(),
   };
 }
@@ -90,6 +91,12 @@ async function mosquitto(port: number, folder: string): Promise<Program> {
   await mkdir(data);
   await writeFile(file, mosquittoConfig(port, data));
   return new Program(['mosquitto', '-c', file], join(folder, 'mosquitto.log'), () => canConnect(port));
+}
+
+/** As under systemd: what ends because something it needs is down as well is started again. */
+async function startSupervised(program: Program): Promise<void> {
+  const started = () => program.start().then(() => true);
+  await eventually(started, { withinMs: 120_000, everyMs: 1000, what: 'a process that was killed is back' });
 }
 
 async function createTopic(env: Record<string, string>): Promise<void> {
