@@ -38,7 +38,12 @@ export interface PipelineContext {
   readonly instance: string;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** Its number, where this is one of several processes that share the MQTT port: their primary serves HTTP. */
+  readonly worker?: number | null;
 }
+
+/** For a part that keeps its deadline to say what it left undone. */
+const lastWordsMs = 500;
 
 interface Part {
   readonly name: string;
@@ -118,7 +123,8 @@ export class Pipeline {
         await part.start();
       } catch (error) {
         if (this.#closing !== null) return;
-        await this.close();
+        // What does not close is in the log: what did not start is the reason.
+        await this.close().catch(() => {});
         throw error;
       }
       if (this.#closing !== null) return;
@@ -143,15 +149,17 @@ export class Pipeline {
 
   async #closeParts(): Promise<void> {
     const deadlineMs = this.#config.drainTimeoutMs;
+    const failed: string[] = [];
     const late: string[] = [];
     for (const part of this.#started.reverse()) {
       const timeout = new AbortController();
       const closed = part.close(deadlineMs).then(() => true);
       const inTime = await Promise.race([
         closed,
-        this.#clock.sleep(deadlineMs, timeout.signal).then(() => false),
+        this.#clock.sleep(deadlineMs + lastWordsMs, timeout.signal).then(() => false),
       ]).catch((error) => {
         this.#log.error({ part: part.name, error: messageOf(error) }, 'a part failed while closing');
+        failed.push(`${part.name}: ${messageOf(error)}`);
         return true;
       });
       timeout.abort();
@@ -161,19 +169,20 @@ export class Pipeline {
       }
     }
     if (late.length > 0) {
-      throw new SluiceError(
-        'CLOSE_TIMEOUT',
+      failed.push(
         `not closed within ${deadlineMs} ms: ${late.join(', ')}; what was not acknowledged will be sent again by its client`,
       );
     }
+    if (failed.length > 0) throw new SluiceError('CLOSE_TIMEOUT', failed.join('; '));
   }
 
   #makeWeb(roles: Roles, topics: TopicNames, context: PipelineContext, clock: Clock): WebServer {
     const { bus, store } = this;
     const config = this.#config;
+    const { worker = null } = context;
     return new WebServer({
       host: config.host,
-      port: config.httpPort,
+      port: worker === null ? config.httpPort : null,
       instance: context.instance,
       version: context.version,
       clock,
@@ -182,6 +191,7 @@ export class Pipeline {
       problems: () => this.#problems(),
       status: () => this.status(),
       pipeline: roles.page && store !== null ? { bus, store, topics, group: config.processing.group } : null,
+      ...(worker === null ? {} : { labels: { worker: String(worker) } }),
     });
   }
 

@@ -46,9 +46,9 @@ command('start', 'run everything in this process: gateway, processor, API and li
   .action((flags: CommonFlags & { demo?: boolean }) =>
     runRoles({ gateway: true, processor: true, page: true }, flags, { demo: flags.demo === true }),
   );
-command('gateway', 'run one MQTT gateway; run as many as you need').action((flags: CommonFlags) =>
-  runRoles({ gateway: true, processor: false, page: false }, flags),
-);
+command('gateway', 'run one MQTT gateway; run as many as you need')
+  .option('--workers <n>', 'processes that share the MQTT port, with one address for health and metrics')
+  .action(async (flags: CommonFlags) => (await import('./cli/gateway.ts')).runGateway(flags));
 command('processor', 'run one stream processor; partitions are shared among all that run').action(
   (flags: CommonFlags) => runRoles({ gateway: false, processor: true, page: false }, flags),
 );

@@ -12,6 +12,8 @@ export interface CommonFlags {
   readonly influxUrl?: string;
   readonly insecure?: boolean;
   readonly logLevel?: string;
+  /** Of `sluice gateway` alone. */
+  readonly workers?: string;
 }
 
 export const commonFlags: readonly Option[] = [
@@ -39,5 +41,6 @@ export function flagValues(flags: CommonFlags): Record<string, unknown> {
     'influx.url': flags.influxUrl,
     insecure: flags.insecure,
     'log.level': flags.logLevel,
+    'gateway.workers': flags.workers,
   };
 }

@@ -1,31 +1,38 @@
 import { randomBytes } from 'node:crypto';
-import { messageOf } from '../core/errors.ts';
+import type { Config } from '../core/config.ts';
+import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { Pipeline, type Roles } from '../pipeline.ts';
+import { announce } from './announce.ts';
 import { readConfig } from './config-sources.ts';
 import { startDemoFleet } from './demo.ts';
+import { endOfRun } from './end-of-run.ts';
 import { type CommonFlags, flagValues } from './flags.ts';
 import { makeLogger } from './logger.ts';
 import { readRules } from './rules.ts';
 import { version } from './version.ts';
 
-/** Runs roles until a signal or a failure ends them. */
+/** Runs roles in this process until a signal or a failure ends them. */
 export async function runRoles(roles: Roles, flags: CommonFlags, { demo = false } = {}): Promise<void> {
   const config = readConfig(flags.config, flagValues(flags));
+  if (roles.gateway && config.gateway.workers > 1) {
+    throw new SluiceError(
+      'CONFIG_INVALID',
+      `gateway.workers is ${config.gateway.workers}, and \`sluice start\` runs everything in one process: ` +
+        'set it to 1, or run `sluice gateway`, `sluice processor` and `sluice web`',
+    );
+  }
   const log = makeLogger(config.log);
-  const pipeline = new Pipeline(config, roles, {
-    rules: readRules(config),
-    version,
-    instance: randomBytes(6).toString('base64url'),
-    log,
-  });
-  const ended = endOfRun(pipeline, log);
+  const pipeline = openPipeline(config, roles, log);
+  const ended = endOfRun(log, { failed: pipeline.failed });
   // A signal also ends a start that waits for Kafka or InfluxDB.
   await Promise.race([pipeline.start(), ended]);
   let fleet: { stop(): Promise<void> } | null = null;
   if (pipeline.isStarted) {
-    announce(pipeline, roles, log);
-    if (demo) fleet = await startDemoFleet({ ...config.mqtt, ...pipeline.gateway!.address() }, log);
+    const { bus, store, gateway, web } = pipeline;
+    const mqtt = gateway?.address() ?? null;
+    announce({ http: web.address(), mqtt, bus: bus.kind, store: store?.kind ?? null, page: roles.page }, log);
+    if (demo) fleet = await startDemoFleet({ ...config.mqtt, ...gateway!.address() }, log);
   }
   const failure = await ended;
   await fleet?.stop();
@@ -33,36 +40,13 @@ export async function runRoles(roles: Roles, flags: CommonFlags, { demo = false 
   if (failure !== null) throw failure;
 }
 
-/** Resolves with `null` at the first SIGINT or SIGTERM, or with what failed. A second signal ends the process at once. */
-function endOfRun(pipeline: Pipeline, log: Logger): Promise<Error | null> {
-  return new Promise((resolve) => {
-    let signals = 0;
-    const onSignal = (signal: NodeJS.Signals) => {
-      signals++;
-      if (signals > 1) process.exit(130);
-      log.info({ signal }, 'draining; a second signal ends at once');
-      resolve(null);
-    };
-    process.on('SIGINT', onSignal);
-    process.on('SIGTERM', onSignal);
-    pipeline.failed.catch((error: unknown) => {
-      log.error({ error: messageOf(error) }, 'a part cannot go on; closing');
-      resolve(error instanceof Error ? error : new Error(messageOf(error)));
-    });
+/** `worker`: its number, where this process is one of several that share the MQTT port. */
+export function openPipeline(config: Config, roles: Roles, log: Logger, worker: number | null = null): Pipeline {
+  return new Pipeline(config, roles, {
+    rules: readRules(config),
+    version,
+    instance: randomBytes(6).toString('base64url'),
+    log,
+    worker,
   });
-}
-
-/** Says where everything is: in the log for machines, and on standard output for the person who typed the command. */
-function announce(pipeline: Pipeline, roles: Roles, log: Logger): void {
-  const http = pipeline.web.address();
-  const mqtt = pipeline.gateway?.address() ?? null;
-  log.info({ version, http, mqtt, bus: pipeline.bus.kind, store: pipeline.store?.kind ?? null }, 'started');
-  const lines = [
-    `Sluice ${version}  (bus: ${pipeline.bus.kind}, store: ${pipeline.store?.kind ?? 'none'})`,
-    ...(roles.page ? [`  live page  http://${http.host}:${http.port}/`] : []),
-    `  health     http://${http.host}:${http.port}/readyz`,
-    ...(mqtt === null ? [] : [`  MQTT       ${mqtt.host}:${mqtt.port}`]),
-    '  Ctrl-C drains and stops',
-  ];
-  console.log(lines.join('\n'));
 }

@@ -48,6 +48,13 @@ const mqtt = z.strictObject({
   tickAfterMs: durationMs.default(2000).describe('a raw partition silent for so long gets a tick'),
 });
 
+const gateway = z.strictObject({
+  workers: count
+    .max(64)
+    .default(1)
+    .describe('processes of `sluice gateway` that share the MQTT port; limits and caps are of each'),
+});
+
 const kafka = z.strictObject({
   brokers: z
     .union([z.array(text).min(1), text.transform((list) => list.split(',').map((broker) => broker.trim()))])
@@ -127,6 +134,7 @@ export const configSchema = z.strictObject({
   startTimeoutMs: durationMs.default(30_000).describe('time to reach the bus and the store at start'),
   httpPort: port.default(8080).describe('HTTP port of health, metrics, API and page; 0 picks a free one'),
   mqtt: mqtt.prefault({}),
+  gateway: gateway.prefault({}),
   kafka: kafka.prefault({}),
   influx: influx.prefault({}),
   topics: topics.prefault({}),
@@ -147,6 +155,7 @@ export const environment: Readonly<Record<string, string>> = {
   SLUICE_MQTT_PORT: 'mqtt.port',
   SLUICE_MQTT_USERNAME: 'mqtt.username',
   SLUICE_MQTT_PASSWORD: 'mqtt.password',
+  SLUICE_GATEWAY_WORKERS: 'gateway.workers',
   SLUICE_TOPIC_PREFIX: 'topics.prefix',
   SLUICE_LOG_LEVEL: 'log.level',
   SLUICE_LOG_FORMAT: 'log.format',

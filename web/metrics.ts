@@ -13,6 +13,7 @@ import {
 } from '../core/reasons.ts';
 import type { GatewayStatus, PartitionStatus, PipelineStatus, ProcessorStatus } from '../core/status.ts';
 import { refusalReasons } from '../store/port.ts';
+import type { Group } from './group.ts';
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;
@@ -104,10 +105,19 @@ const metrics: readonly Metric[] = [
 
 const buildInfo = { name: 'sluice_build_info', help: 'Always 1; says the version.', labelNames: ['version'] };
 const openStreams = { name: 'sluice_web_event_streams', help: 'Clients of /api/events connected.' };
+const runningWorkers = { name: 'sluice_workers', help: 'Workers of a gateway that take clients.' };
+const workerRestarts = { name: 'sluice_worker_restarts_total', help: 'Workers that ended and were started again.' };
 const slowStreams = { name: 'sluice_web_event_streams_too_slow_total', help: 'Clients closed for not reading.' };
 
 /** The names of our own metrics, for the test that holds the documentation against them. */
-export const metricNames: readonly string[] = [...metrics, buildInfo, openStreams, slowStreams].map(({ name }) => name);
+export const metricNames: readonly string[] = [
+  ...metrics,
+  buildInfo,
+  openStreams,
+  slowStreams,
+  runningWorkers,
+  workerRestarts,
+].map(({ name }) => name);
 
 /** How many listen to the events of this process. */
 export interface StreamCounts {
@@ -115,30 +125,36 @@ export interface StreamCounts {
   readonly tooSlow: number;
 }
 
-/** A registry of its own: ours, and what is known of the process and its event loop. `streams`: where there is a page. */
+/** What else is counted in a process that has it. */
+interface Counted {
+  /** Where there is a page. */
+  readonly streams: StreamCounts | null;
+  /** Where there are workers. */
+  readonly group: Group | null;
+}
+
+/** A registry of its own: ours, and what is known of the process and its event loop. */
 export function makeRegistry(
   version: string,
   status: () => readonly PipelineStatus[],
-  streams: StreamCounts | null,
+  { streams, group }: Counted,
 ): Registry {
   const registry = new Registry();
+  const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  new Gauge({ ...buildInfo, registers: [registry] }).set({ version }, 1);
+  new Gauge({ ...buildInfo, registers }).set({ version }, 1);
   if (streams !== null) {
-    const open: Gauge = new Gauge({ ...openStreams, registers: [registry], collect: () => open.set(streams.size) });
-    const slow: Counter = new Counter({
-      ...slowStreams,
-      registers: [registry],
-      collect: () => {
-        slow.reset();
-        slow.inc(streams.tooSlow);
-      },
-    });
+    const open: Gauge = new Gauge({ ...openStreams, registers, collect: () => open.set(streams.size) });
+    const slow: Counter = new Counter({ ...slowStreams, registers, collect: () => setTo(slow, streams.tooSlow) });
+  }
+  if (group !== null) {
+    const running: Gauge = new Gauge({ ...runningWorkers, registers, collect: () => running.set(group.running) });
+    const ended: Counter = new Counter({ ...workerRestarts, registers, collect: () => setTo(ended, group.restarts) });
   }
   const roles = new Set(status().map(({ role }) => role));
   for (const { role, name, help, type, labels, samples } of metrics) {
     if (role !== null && !roles.has(role)) continue;
-    const settings = { name, help, labelNames: [...labels], registers: [registry] };
+    const settings = { name, help, labelNames: [...labels], registers };
     if (type === 'counter') {
       const counter: Counter = new Counter({
         ...settings,
@@ -158,6 +174,12 @@ export function makeRegistry(
     }
   }
   return registry;
+}
+
+/** A counter of ours counts elsewhere. */
+function setTo(counter: Counter, value: number): void {
+  counter.reset();
+  counter.inc(value);
 }
 
 function gateway(name: string, type: Metric['type'], help: string, of: (status: GatewayStatus) => number): Metric {

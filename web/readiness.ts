@@ -3,7 +3,6 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import { within } from './within.ts';
 
-const answerWithinMs = 2000;
 /** Answers younger than this are given again, so that many who ask cost no more than one. */
 const freshForMs = 500;
 
@@ -29,15 +28,18 @@ export class ReadinessChecks {
   readonly #checks: Checks;
   readonly #problems: () => readonly string[];
   readonly #clock: Clock;
+  readonly #answerWithinMs: number;
   /** Questions without an answer: a dependency that hangs is not asked again and again. */
   readonly #open = new Map<string, Promise<void>>();
   #asking: Promise<Readonly<Record<string, Check>>> | null = null;
   #askedAtMs = 0;
 
-  constructor(checks: Checks, problems: () => readonly string[], clock: Clock) {
+  /** A dependency that has not answered after `answerWithinMs` is down. */
+  constructor(checks: Checks, problems: () => readonly string[], clock: Clock, answerWithinMs: number) {
     this.#checks = checks;
     this.#problems = problems;
     this.#clock = clock;
+    this.#answerWithinMs = answerWithinMs;
   }
 
   /** Never rejects. */
@@ -62,8 +64,8 @@ export class ReadinessChecks {
     const fromMs = this.#clock.nowMs();
     const tookMs = () => this.#clock.nowMs() - fromMs;
     try {
-      const tooLate = new Error(`no answer within ${answerWithinMs} ms`);
-      await within(this.#clock, answerWithinMs, this.#question(name), tooLate);
+      const tooLate = new Error(`no answer within ${this.#answerWithinMs} ms`);
+      await within(this.#clock, this.#answerWithinMs, this.#question(name), tooLate);
       return { ok: true, tookMs: tookMs(), error: null };
     } catch (error) {
       return { ok: false, tookMs: tookMs(), error: messageOf(error) };

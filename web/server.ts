@@ -1,5 +1,6 @@
 /** The HTTP side of a process: health, readiness and metrics of every role; the page and its API where they are asked for. */
 import fastify, { type FastifyInstance } from 'fastify';
+import { AggregatorRegistry, type Registry } from 'prom-client';
 import type { Bus } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
@@ -9,16 +10,17 @@ import type { TopicNames } from '../core/topics.ts';
 import type { Store } from '../store/port.ts';
 import { EventStreams } from './events.ts';
 import { failureBody, failureOf, HttpFailure } from './failure.ts';
+import type { Group } from './group.ts';
 import { makeRegistry } from './metrics.ts';
-import { type Checks, ReadinessChecks } from './readiness.ts';
+import { type Checks, type Readiness, ReadinessChecks } from './readiness.ts';
 import { serveApi } from './routes.ts';
 import { servePage } from './static.ts';
 import { LiveView } from './view.ts';
 
 export interface WebContext {
   readonly host: string;
-  /** 0 picks a free one. */
-  readonly port: number;
+  /** 0 picks a free one; `null`: it listens nowhere, and another process asks for it (`readiness`, `metrics`). */
+  readonly port: number | null;
   /** Unique per run. */
   readonly instance: string;
   readonly version: string;
@@ -37,7 +39,15 @@ export interface WebContext {
     readonly topics: TopicNames;
     readonly group: string;
   } | null;
+  /** Labels of every metric, where several processes are shown together. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** The processes that this one answers for, if there are any. */
+  readonly group?: Group;
 }
+
+/** What the bus or the store may take to answer; a process that asks its own has to be waited for longer. */
+const dependencyWithinMs = 2000;
+const groupWithinMs = 4000;
 
 const maxBodyBytes = 16 * 1024;
 /** Time a client has to send its request. */
@@ -63,20 +73,22 @@ export class WebServer {
   readonly #streams: EventStreams | null;
   readonly #startedAtMs: number;
   #http: FastifyInstance | null = null;
+  #registry: Registry | null = null;
   #starting: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(context: WebContext) {
     this.#context = context;
     this.#startedAtMs = context.clock.nowMs();
-    const { checks, problems, status, pipeline, version, clock, log } = context;
-    const readiness = new ReadinessChecks(checks, problems, clock);
+    const { checks, problems, status, pipeline, version, clock, log, group } = context;
+    const withinMs = group === undefined ? dependencyWithinMs : groupWithinMs;
+    const readiness = new ReadinessChecks(checks, problems, clock, withinMs);
     this.#readiness = readiness;
     this.view = pipeline && new LiveView({ ...pipeline, version, readiness, status, clock, log });
     this.#streams = this.view && new EventStreams(this.view, clock, log);
   }
 
-  /** Listens; needs neither bus nor store. Rejects with LISTEN_FAILED when the address is taken. Idempotent. */
+  /** Listens, where it has a port; needs neither bus nor store. Rejects with LISTEN_FAILED when the address is taken. Idempotent. */
   start(): Promise<void> {
     this.#starting ??= this.#start();
     return this.#starting;
@@ -99,6 +111,16 @@ export class WebServer {
     return { role: 'web', instance, version, startedAtMs: this.#startedAtMs, atMs: clock.nowMs(), ready, problems };
   }
 
+  /** What `/readyz` says. Never rejects. */
+  readiness(): Promise<Readiness> {
+    return this.#readiness.ask();
+  }
+
+  /** What `/metrics` shows of this process; nothing before the start. */
+  async metrics(): Promise<readonly object[]> {
+    return (await this.#registry?.getMetricsAsJSON()) ?? [];
+  }
+
   /** Ends open event streams and idle connections at once. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -106,7 +128,10 @@ export class WebServer {
   }
 
   async #start(): Promise<void> {
-    const { host, port } = this.#context;
+    const { host, port, version, status, labels = {}, group = null } = this.#context;
+    this.#registry = makeRegistry(version, status, { streams: this.#streams, group });
+    this.#registry.setDefaultLabels(labels);
+    if (port === null) return;
     const http = fastify({
       bodyLimit: maxBodyBytes,
       requestTimeout: requestTimeoutMs,
@@ -118,7 +143,7 @@ export class WebServer {
     http.addHook('onRequest', async (_request, reply) => {
       reply.headers(securityHeaders);
     });
-    this.#serveHealth(http);
+    this.#serveHealth(http, this.#registry);
     await this.#servePipeline(http);
     try {
       await http.listen({ host, port });
@@ -138,14 +163,23 @@ export class WebServer {
     await this.#http?.close();
   }
 
-  #serveHealth(http: FastifyInstance): void {
-    const registry = makeRegistry(this.#context.version, this.#context.status, this.#streams);
-    http.get('/healthz', async () => ({ ok: true }));
+  #serveHealth(http: FastifyInstance, registry: Registry): void {
+    const { group } = this.#context;
+    http.get('/healthz', async (_request, reply) => {
+      const problems = (await group?.silent()) ?? [];
+      return problems.length === 0 ? { ok: true } : reply.code(503).send({ ok: false, problems });
+    });
     http.get('/readyz', async (_request, reply) => {
       const readiness = await this.#readiness.ask();
       return reply.code(readiness.ready ? 200 : 503).send(readiness);
     });
-    http.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+    http.get('/metrics', async (_request, reply) => {
+      const all =
+        group === undefined
+          ? registry
+          : AggregatorRegistry.aggregate([await registry.getMetricsAsJSON(), ...(await group.metrics())]);
+      return reply.type(registry.contentType).send(await all.metrics());
+    });
   }
 
   async #servePipeline(http: FastifyInstance): Promise<void> {

@@ -14,8 +14,8 @@ export interface RoleProcess {
   kill(): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>;
-  /** Resolves when it has ended, however. */
-  readonly exited: Promise<void>;
+  /** Resolves when it has ended and all that it said is in `log`, with its exit code; `null`: by a signal. */
+  readonly exited: Promise<number | null>;
   /** What it logged so far, newest last: for the message of a failing test. */
   log(): readonly string[];
 }
@@ -41,14 +41,14 @@ export async function startRole(
       if (lines.length > 500) lines.shift();
       if (line.includes('"msg":"started"')) resolve(JSON.parse(line));
     });
-    child.once('exit', (code, signal) => {
+    child.once('close', (code, signal) => {
       reject(
         new Error(`sluice ${args.join(' ')} ended (${code ?? signal}) before it had started:\n${lines.join('\n')}`),
       );
     });
     child.once('error', reject);
   });
-  const exited = once(child, 'exit').then(() => {});
+  const exited = once(child, 'close').then(([code]) => code as number | null);
   const { http, mqtt } = await started;
   return {
     pid: child.pid!,
