@@ -15,6 +15,15 @@ export function cpuSeconds(pid: number): number {
 
 /** The largest resident set so far, bytes. */
 export function peakMemoryBytes(pid: number): number {
-  const peakKiB = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(peakKiB) * 1024;
+  return statusBytes(pid, 'VmHWM');
+}
+
+/** The resident set now, bytes. */
+export function memoryBytes(pid: number): number {
+  return statusBytes(pid, 'VmRSS');
+}
+
+function statusBytes(pid: number, name: string): number {
+  const KiB = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(KiB) * 1024;
 }
