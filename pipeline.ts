@@ -5,9 +5,10 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { claimFirst } from './bus/embedded/claim.ts';
 import { EmbeddedBus } from './bus/embedded.ts';
 import { KafkaBus } from './bus/kafka.ts';
-import type { Bus } from './bus/port.ts';
+import type { Bus, DiskBus } from './bus/port.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Config } from './core/config.ts';
 import { messageOf, SluiceError } from './core/errors.ts';
@@ -16,6 +17,7 @@ import type { PipelineStatus } from './core/status.ts';
 import { type TopicNames, topicNames, topicSpecs } from './core/topics.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { gatewayOptions } from './gateway/options.ts';
+import type { SpoolSettings } from './gateway/spool/spool.ts';
 import type { Rule } from './processors/rules/file.ts';
 import { Processor } from './processors/runner.ts';
 import { EmbeddedStore } from './store/embedded.ts';
@@ -60,6 +62,8 @@ export class Pipeline {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #clock: Clock;
+  /** The gateway alone, with a spool: it takes messages all the same. */
+  readonly #mayStartWithoutBus: boolean;
   /** In flow order from the back: what others depend on comes first. */
   readonly #parts: readonly Part[];
   #started: Part[] = [];
@@ -75,7 +79,8 @@ export class Pipeline {
     this.#log = log;
     this.#clock = clock;
 
-    this.bus = openBus(config, clock, log);
+    this.#mayStartWithoutBus = config.gateway.spool && roles.gateway && !roles.processor && !roles.page;
+    this.bus = openBus(config, clock, log, this.#mayStartWithoutBus ? Number.POSITIVE_INFINITY : config.startTimeoutMs);
     this.store = roles.processor || roles.page ? openStore(config, clock, log) : null;
     this.processor =
       roles.processor && this.store !== null
@@ -99,6 +104,7 @@ export class Pipeline {
           instance,
           version,
           options: gatewayOptions(config),
+          spool: spoolSettings(config, clock, log),
           clock,
           log: log.child({ part: 'gateway' }),
         })
@@ -187,7 +193,10 @@ export class Pipeline {
       version: context.version,
       clock,
       log: context.log.child({ part: 'web' }),
-      checks: { bus: () => this.#ask(bus), ...(store === null ? {} : { store: () => this.#ask(store) }) },
+      checks: {
+        ...(this.#mayStartWithoutBus ? {} : { bus: () => this.#ask(bus) }),
+        ...(store === null ? {} : { store: () => this.#ask(store) }),
+      },
       problems: () => this.#problems(),
       status: () => this.status(),
       pipeline: roles.page && store !== null ? { bus, store, topics, group: config.processing.group } : null,
@@ -200,7 +209,7 @@ export class Pipeline {
     const { view } = web;
     const parts: (Part | null)[] = [
       { name: 'web', start: () => web.start(), close: () => web.close() },
-      { name: nameOf(bus), start: () => bus.start(), close: () => bus.close() },
+      { name: nameOf(bus), start: () => this.#startBus(), close: () => bus.close() },
       store && { name: nameOf(store), start: () => store.start(), close: () => store.close() },
       { name: 'embedded set-up', start: () => this.#setUpEmbedded(), close: async () => {} },
       processor && { name: 'processor', start: () => processor.start(), close: (ms) => processor.close(ms) },
@@ -210,6 +219,15 @@ export class Pipeline {
       view && { name: 'live view', start: () => view.start(), close: () => view.close() },
     ];
     return parts.filter((part) => part !== null);
+  }
+
+  /** Where it is not needed for that, the start waits for it no longer than a gateway does later; it goes on connecting. */
+  async #startBus(): Promise<void> {
+    const started = this.bus.start();
+    if (!this.#mayStartWithoutBus) return started;
+    const waited = new AbortController();
+    await Promise.race([started, this.#clock.sleep(this.#config.gateway.spoolAfterMs, waited.signal)]);
+    waited.abort();
   }
 
   #reporterPart(topics: TopicNames, clock: Clock): Part {
@@ -269,7 +287,7 @@ export async function setUp(config: Config, log: Logger, clock: Clock = systemCl
   }
 }
 
-export function openBus(config: Config, clock: Clock, log: Logger): Bus {
+export function openBus(config: Config, clock: Clock, log: Logger, startTimeoutMs = config.startTimeoutMs): Bus {
   const { kafka } = config;
   const partLog = log.child({ part: 'bus' });
   if (kafka.brokers === undefined) {
@@ -285,10 +303,27 @@ export function openBus(config: Config, clock: Clock, log: Logger): Bus {
         : { mechanism: kafka.saslMechanism, username: kafka.saslUsername!, password: kafka.saslPassword! },
     lanes: kafka.lanes,
     replicationFactor: kafka.replicationFactor ?? null,
-    startTimeoutMs: config.startTimeoutMs,
+    startTimeoutMs,
     clock,
     log: partLog,
   });
+}
+
+function spoolSettings({ dataDir, gateway }: Config, clock: Clock, log: Logger): SpoolSettings | null {
+  if (!gateway.spool) return null;
+  const open = async (): Promise<DiskBus> => {
+    const { file, release } = claimFirst((number) => join(dataDir, `spool-${number}.sqlite`));
+    log.info({ file }, 'messages are spooled here while the bus stalls');
+    const disk = new EmbeddedBus({ file, onClosed: release, clock, log: log.child({ part: 'spool' }) });
+    try {
+      await disk.start();
+      return disk;
+    } catch (error) {
+      await disk.close();
+      throw error;
+    }
+  };
+  return { open, afterMs: gateway.spoolAfterMs, maxBytes: gateway.spoolMaxBytes };
 }
 
 export function openStore(config: Config, clock: Clock, log: Logger): Store {

@@ -13,7 +13,17 @@ import type { TopicInfo, WriterOperations } from './embedded/protocol.ts';
 import { Source } from './embedded/source.ts';
 import type { Thread } from './embedded/thread.ts';
 import { closeThreads, openThreads, type Threads } from './embedded/threads.ts';
-import type { BatchHandler, Bus, BusRecord, ConsumeOptions, Consumption, Following, Lag, NewRecord } from './port.ts';
+import type {
+  BatchHandler,
+  BusRecord,
+  ConsumeOptions,
+  Consumption,
+  DiskBus,
+  Following,
+  Kept,
+  Lag,
+  NewRecord,
+} from './port.ts';
 
 export interface EmbeddedBusOptions {
   /** The SQLite file; its folder is made when missing. It must be on a local disk, not on a network share. */
@@ -29,6 +39,8 @@ export interface EmbeddedBusOptions {
   readonly retentionEveryMs?: number;
   /** How long the deletion of a key stays readable on a compacted topic. */
   readonly tombstoneRetentionMs?: number;
+  /** Called when it is closed and the file let go. */
+  readonly onClosed?: () => void;
 }
 
 const defaults = {
@@ -37,6 +49,7 @@ const defaults = {
   maxPendingBytes: 64 * 1024 * 1024,
   retentionEveryMs: 10_000,
   tombstoneRetentionMs: 3_600_000,
+  onClosed: () => {},
 };
 
 /** What there is between `start` and `close`. */
@@ -45,7 +58,7 @@ interface Running extends Threads {
   readonly stopRetention: () => void;
 }
 
-export class EmbeddedBus implements Bus {
+export class EmbeddedBus implements DiskBus {
   readonly kind = 'embedded';
   readonly lanes = 1;
   readonly #options: Required<EmbeddedBusOptions>;
@@ -181,6 +194,18 @@ export class EmbeddedBus implements Bus {
     return { records, seconds: ageMs / 1_000 };
   }
 
+  async kept(topic: string): Promise<readonly Kept[]> {
+    const { reader } = this.#ready();
+    return reader.call('kept', { topicId: (await this.#topic(topic)).id });
+  }
+
+  async trim(topic: string, partition: number, offset: number): Promise<void> {
+    const { writer } = this.#ready();
+    const partitionId = (await this.#topic(topic)).partitionIds[partition];
+    if (partitionId === undefined) throw new RangeError(`${topic} has no partition ${partition}`);
+    await writer.call('trim', { partitionId, offset });
+  }
+
   #ready(): Running {
     if (this.#running === null) throw this.#unusable();
     return this.#running;
@@ -254,7 +279,11 @@ export class EmbeddedBus implements Bus {
   async #close(): Promise<void> {
     await this.#started?.catch(() => {});
     const running = this.#running;
-    if (running === null) return;
+    if (running !== null) await this.#end(running);
+    this.#options.onClosed();
+  }
+
+  async #end(running: Running): Promise<void> {
     running.stopRetention();
     await Promise.all([...this.#members].map((member) => member.close()));
     await Promise.all([...this.#followers].map((follower) => follower.close()));

@@ -150,3 +150,23 @@ export interface Bus {
 
   lag(topic: string, group: string): Promise<Lag>;
 }
+
+/** What a partition holds. */
+export interface Kept {
+  /** Of the oldest record; `endOffset` when there is none. */
+  readonly firstOffset: number;
+  readonly endOffset: number;
+  /** What its records take, without the file's own share. */
+  readonly bytes: number;
+}
+
+/** A bus on the disk of this machine whose reader says what may go: the spool of a gateway. */
+export interface DiskBus extends Bus {
+  /** By partition number. */
+  kept(topic: string): Promise<readonly Kept[]>;
+  /**
+   * Lets records of a partition before `offset` go, oldest first. Those that were committed together go together: up to
+   * 128 KiB before `offset` may stay, until a later call. Durable when it resolves; the space is used again.
+   */
+  trim(topic: string, partition: number, offset: number): Promise<void>;
+}

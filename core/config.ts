@@ -53,6 +53,11 @@ const gateway = z.strictObject({
     .max(64)
     .default(1)
     .describe('processes of `sluice gateway` that share the MQTT port; limits and caps are of each'),
+  spool: flag
+    .default(false)
+    .describe('while Kafka stalls, keep messages on the disk of the gateway and acknowledge them'),
+  spoolAfterMs: durationMs.default(5000).describe('how long Kafka may stall before messages are spooled'),
+  spoolMaxBytes: count.default(1024 * MiB).describe('bytes of messages in one spool; full is as if there were none'),
 });
 
 const kafka = z.strictObject({
@@ -156,6 +161,7 @@ export const environment: Readonly<Record<string, string>> = {
   SLUICE_MQTT_USERNAME: 'mqtt.username',
   SLUICE_MQTT_PASSWORD: 'mqtt.password',
   SLUICE_GATEWAY_WORKERS: 'gateway.workers',
+  SLUICE_GATEWAY_SPOOL: 'gateway.spool',
   SLUICE_TOPIC_PREFIX: 'topics.prefix',
   SLUICE_LOG_LEVEL: 'log.level',
   SLUICE_LOG_FORMAT: 'log.format',
@@ -307,6 +313,11 @@ function contradictions(config: Config): string[] {
   const sasl = [config.kafka.saslMechanism, config.kafka.saslUsername, config.kafka.saslPassword];
   if (sasl.some((part) => part !== undefined) && sasl.some((part) => part === undefined)) {
     problems.push('kafka.saslMechanism, saslUsername and saslPassword (KAFKA_SASL_…) need each other');
+  }
+  if (config.gateway.spool && config.kafka.brokers === undefined) {
+    problems.push(
+      'gateway.spool (SLUICE_GATEWAY_SPOOL) is for Kafka: the embedded bus is on this disk already; set KAFKA_BROKERS, or leave it off',
+    );
   }
   if (config.mqtt.maxPacketBytes > MiB - 16 * 1024) {
     problems.push(

@@ -25,10 +25,12 @@ export const partitionLedgerSchema = z.object({
   notWindowed: byReason,
 });
 
-/** `GatewayLedger`. */
+/** `GatewayLedger`. What has a default is not told by a gateway of an older program. */
 export const gatewayLedgerSchema = z.object({
   received: counter,
+  inherited: counter.default(0),
   appended: counter,
+  spooled: counter.default(0),
   dropped: byReason,
   held: counter,
 });

@@ -31,12 +31,17 @@ export interface PartitionLedger {
   notWindowed: ByReason<NotWindowedReason>;
 }
 
-/** Of one gateway run. */
+/** Of one gateway run, in messages. */
 export interface GatewayLedger {
   received: number;
+  /** What an earlier run had left in the spool. */
+  inherited: number;
+  /** On the bus. */
   appended: number;
+  /** In the spool now: acknowledged, not yet appended. */
+  spooled: number;
   dropped: ByReason<DroppedReason>;
-  /** Taken, not yet appended. */
+  /** Taken, and neither appended nor spooled yet. */
   held: number;
 }
 
@@ -63,7 +68,7 @@ export function emptyPartitionLedger(firstOffset: number): PartitionLedger {
 }
 
 export function emptyGatewayLedger(): GatewayLedger {
-  return { received: 0, appended: 0, dropped: {}, held: 0 };
+  return { received: 0, inherited: 0, appended: 0, spooled: 0, dropped: {}, held: 0 };
 }
 
 /** Counts one more under a reason. */
@@ -124,9 +129,13 @@ export function imbalances(ledger: PartitionLedger | LedgerTotals): string[] {
   return unequal(equations);
 }
 
-export function gatewayImbalances(ledger: GatewayLedger): string[] {
+export function gatewayImbalances({ received, inherited, appended, spooled, dropped, held }: GatewayLedger): string[] {
   return unequal([
-    ['received = appended + dropped + held', ledger.received, ledger.appended + total(ledger.dropped) + ledger.held],
+    [
+      'received + inherited = appended + spooled + dropped + held',
+      received + inherited,
+      appended + spooled + total(dropped) + held,
+    ],
   ]);
 }
 

@@ -27,6 +27,21 @@ export interface GatewayStatus extends RoleStatus {
   readonly throttled: number;
   /** Milliseconds from taking a message to its acknowledgement, over the last seconds; `null` before the first. */
   readonly ackMs: { readonly p50: number; readonly p99: number } | null;
+  /** `null` without one. */
+  readonly spool: SpoolStatus | null;
+}
+
+/** Messages that wait for the bus on the disk of a gateway. */
+export interface SpoolStatus {
+  readonly records: number;
+  /** About what they take; it takes no more than `maxBytes`. */
+  readonly bytes: number;
+  readonly maxBytes: number;
+  /** About when the oldest came, ms since the epoch; `null` when it is empty. */
+  readonly oldestMs: number | null;
+  /** Messages that went in and out since the start of this run. */
+  readonly spooled: number;
+  readonly drained: number;
 }
 
 export interface PartitionStatus {

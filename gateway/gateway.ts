@@ -16,12 +16,15 @@ import { Ingest } from './ingest.ts';
 import { RareLog } from './log-rarely.ts';
 import type { GatewayOptions } from './options.ts';
 import { Presence } from './presence.ts';
+import { Spool, type SpoolSettings } from './spool/spool.ts';
 import { Ticks } from './ticks.ts';
 
 export interface GatewayContext {
   readonly bus: Bus;
   readonly topics: TopicNames;
   readonly options: GatewayOptions;
+  /** Where messages go while the bus stalls; without one they are held. */
+  readonly spool?: SpoolSettings | null;
   /** Unique per run: `ingest.id` begins with it. */
   readonly instance: string;
   readonly version: string;
@@ -58,7 +61,7 @@ export class Gateway {
 
   /**
    * Rejects with CONFIG_INVALID when anyone on the network could publish, LISTEN_FAILED when the address is taken,
-   * BUS_TOPIC_MISSING when the raw topic does not exist. Idempotent.
+   * BUS_TOPIC_MISSING when the raw topic does not exist. With a spool that was used before it needs no bus. Idempotent.
    */
   start(): Promise<void> {
     this.#starting ??= this.#start();
@@ -99,12 +102,14 @@ export class Gateway {
       ledger: ingest?.ledger ?? emptyGatewayLedger(),
       throttled: ingest?.caps.throttledTimes ?? 0,
       ackMs: ingest?.ackTimes.quantiles(nowMs) ?? null,
+      spool: ingest?.spool?.status() ?? null,
     };
   }
 
   /**
    * Takes no new clients, reads no more, makes everything held durable, acknowledges it, closes the connections, appends
-   * their wills. Rejects with CLOSE_TIMEOUT when messages are left that were not acknowledged. Idempotent.
+   * their wills. What is in the spool stays there for the next run. Rejects with CLOSE_TIMEOUT when messages are left
+   * that were not acknowledged. Idempotent.
    */
   close(deadlineMs: number): Promise<void> {
     this.#closing ??= this.#close(deadlineMs);
@@ -116,8 +121,9 @@ export class Gateway {
     const options = this.#options;
     checkExposure(options);
     this.#startedAtMs = clock.nowMs();
-    const partitions = await bus.partitionCount(topics.raw);
-    const ingest = new Ingest({ bus, topics, instance, partitions, options, clock, log });
+    const spool = await this.#openSpool();
+    const partitions = spool?.partitionCount ?? (await bus.partitionCount(topics.raw));
+    const ingest = new Ingest({ bus, topics, instance, partitions, spool, options, clock, log });
     const presence = new Presence(bus, topics.deviceStatus, clock, log);
     const clients = new Clients({ options, ingest, presence, clock });
     const rareLog = new RareLog(log, clock);
@@ -125,10 +131,12 @@ export class Gateway {
     const server = this.#createServer(clients, broker, rareLog);
     await this.#listen(server).catch(async (error) => {
       await closeBroker(broker);
+      await ingest.close();
       throw error;
     });
     const ticks = new Ticks(ingest, options.tickAfterMs);
     const stopTicks = clock.every(options.tickAfterMs / 4, () => ticks.append());
+    ingest.start();
     presence.start();
     clients.start();
     this.#running = { ingest, presence, clients, broker, server, stopTicks };
@@ -153,7 +161,7 @@ export class Gateway {
     await closeBroker(broker);
     // The wills of the clients that were ended.
     await ingest.drain(leftMs() / 2);
-    ingest.giveUp();
+    await ingest.close();
     await presence.close(leftMs());
     if (unacknowledged > 0) {
       throw new SluiceError(
@@ -161,6 +169,11 @@ export class Gateway {
         `the gateway closed with ${unacknowledged} messages that the bus did not take within ${deadlineMs} ms; they were not acknowledged, and their clients send them again`,
       );
     }
+  }
+
+  #openSpool(): Promise<Spool> | null {
+    const { bus, topics, spool, clock, log } = this.#context;
+    return spool == null ? null : Spool.open({ bus, topic: topics.raw, settings: spool, clock, log });
   }
 
   #createServer(clients: Clients, broker: Aedes, rareLog: RareLog): Server {

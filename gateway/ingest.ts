@@ -12,9 +12,11 @@ import { AckTimes } from './ack-times.ts';
 import type { Ack, AckQueue, Release } from './acks.ts';
 import { Caps } from './caps.ts';
 import { notAppendable } from './dead-letter.ts';
-import { type Batch, Lane, type Refused } from './lane.ts';
+import { type Appended, type Batch, Lane, type Refused } from './lane.ts';
 import type { GatewayOptions } from './options.ts';
 import { type Place, type Publish, RecordMaker, tick } from './records.ts';
+import { Detour } from './spool/detour.ts';
+import type { Spool } from './spool/spool.ts';
 
 /** Messages held for so long say that the bus stalls, also when it has not said so. */
 const stalledAfterMs = 2000;
@@ -27,6 +29,8 @@ export interface IngestContext {
   readonly instance: string;
   /** Of the raw topic. */
   readonly partitions: number;
+  /** Where messages go while the bus stalls; `null` = they are held. */
+  readonly spool: Spool | null;
   readonly options: GatewayOptions;
   readonly clock: Clock;
   readonly log: Logger;
@@ -41,25 +45,43 @@ export class Ingest {
   readonly #context: IngestContext;
   readonly #records: RecordMaker;
   readonly #lanes: Lane[];
+  /** Of each lane; none without a spool. */
+  readonly #detours: Detour[] = [];
   readonly #givingUp = new AbortController();
   #newestMs = 0;
 
   constructor(context: IngestContext) {
-    const { bus, topics, instance, partitions, options, clock, log } = context;
+    const { bus, instance, partitions, spool, options, clock, log } = context;
     this.#context = context;
     this.caps = new Caps(options, this.ledger);
     this.lastAppendMs = new Float64Array(partitions).fill(this.nowMs());
     this.#records = new RecordMaker(instance, partitions);
-    const lane = {
+    const way = {
       options,
       clock,
       log,
       givingUp: this.#givingUp.signal,
-      append: (records: readonly NewRecord[]) => bus.append(topics.raw, records),
+      append: (records: readonly NewRecord[]) => this.#append(records),
       deadLetter: (records: readonly NewRecord[], refused: readonly Refused[]) => this.#deadLetter(records, refused),
-      onDurable: (batch: Batch, refused: readonly Refused[]) => this.#onDurable(batch, refused),
     };
-    this.#lanes = Array.from({ length: bus.lanes }, () => new Lane(lane));
+    if (spool !== null) {
+      const onDrained = (messages: number, refused: number) => this.#onDrained(messages, refused);
+      const all = [...this.lastAppendMs.keys()];
+      this.#detours = Array.from({ length: bus.lanes }, (_, lane) => {
+        return new Detour({ ...way, spool, partitions: all.filter((p) => p % bus.lanes === lane), onDrained });
+      });
+      this.ledger.inherited = this.ledger.spooled = spool.count(all);
+    }
+    this.#lanes = Array.from({ length: bus.lanes }, (_, lane) => {
+      const append = this.#detours[lane]?.append.bind(this.#detours[lane]) ?? way.append;
+      const onDurable = (batch: Batch, appended: Appended) => this.#onDurable(batch, appended);
+      return new Lane({ ...way, append, onDurable });
+    });
+  }
+
+  /** Drains what an earlier run left in the spool. */
+  start(): void {
+    for (const detour of this.#detours) detour.start();
   }
 
   /** Never goes back, so that the timestamps within a partition do not. */
@@ -95,6 +117,15 @@ export class Ingest {
     this.#push(tick(partition, this.nowMs()), null);
   }
 
+  get spool(): Spool | null {
+    return this.#context.spool;
+  }
+
+  /** Whether messages of the partition may wait in the spool. */
+  isSpooling(partition: number): boolean {
+    return this.#detours[partition % this.#lanes.length]?.isSpooling ?? false;
+  }
+
   /** What is wrong with the bus, in words. */
   problems(): string[] {
     const problem = this.#lanes.find((lane) => lane.problem !== null)?.problem;
@@ -104,17 +135,37 @@ export class Ingest {
     return heldForMs > stalledAfterMs ? [`bus: nothing became durable for ${Math.round(heldForMs / 1000)} s`] : [];
   }
 
-  /** Appends what is held without waiting for more; resolves when all is durable, at the latest after `deadlineMs`. */
+  /**
+   * Appends what is held without waiting for more; resolves when all is durable, at the latest after `deadlineMs`. What
+   * the bus has not taken in half of the time goes to the spool.
+   */
   async drain(deadlineMs: number): Promise<void> {
     const drained = new AbortController();
+    const { clock } = this.#context;
     const lanes = Promise.all(this.#lanes.map((lane) => lane.drain()));
-    await Promise.race([lanes, this.#context.clock.sleep(deadlineMs, drained.signal)]);
+    const isDrained = lanes.then(() => true);
+    if (this.#detours.length > 0 && !(await Promise.race([isDrained, clock.sleep(deadlineMs / 2, drained.signal)]))) {
+      for (const [lane, { oldestMs }] of this.#lanes.entries()) if (oldestMs !== null) this.#detours[lane]!.hurry();
+    }
+    await Promise.race([lanes, clock.sleep(deadlineMs, drained.signal)]);
     drained.abort();
   }
 
-  /** No append is tried again: what is not durable now is never acknowledged. */
-  giveUp(): void {
+  /** No append is tried again: what is not durable now is never acknowledged. What is in the spool stays there. */
+  async close(): Promise<void> {
     this.#givingUp.abort();
+    await this.#context.spool?.close();
+  }
+
+  async #append(records: readonly NewRecord[]): Promise<Appended> {
+    const { bus, topics } = this.#context;
+    try {
+      await bus.append(topics.raw, records);
+      return { where: 'bus', refused: [] };
+    } catch (error) {
+      if (error instanceof RecordsRefusedError) return { where: 'bus', refused: error.refused };
+      throw error;
+    }
   }
 
   #push(record: NewRecord, ack: Ack | null): void {
@@ -133,7 +184,7 @@ export class Ingest {
     }
   }
 
-  #onDurable({ records, acks }: Batch, refused: readonly Refused[]): void {
+  #onDurable({ records, acks }: Batch, { where, refused }: Appended): void {
     const nowMs = this.nowMs();
     let messages = 0;
     for (const [i, ack] of acks.entries()) {
@@ -143,12 +194,21 @@ export class Ingest {
       this.caps.heldBytes -= ack.bytes;
       this.ackTimes.add(nowMs - ack.takenAtMs, nowMs);
     }
-    const dropped = refused.filter(({ index }) => acks[index] !== null).length;
-    if (dropped > 0) count(this.ledger.dropped, 'not_appendable', dropped);
-    this.ledger.appended += messages - dropped;
     this.ledger.held -= messages;
+    if (where === 'spool') this.ledger.spooled += messages;
+    else this.#onAppended(messages, refused.filter(({ index }) => acks[index] !== null).length);
     // All in one tick: the broker then writes the acknowledgements of a client at once.
     for (const ack of acks) ack?.settle();
     this.caps.resume();
+  }
+
+  #onAppended(messages: number, refused: number): void {
+    if (refused > 0) count(this.ledger.dropped, 'not_appendable', refused);
+    this.ledger.appended += messages - refused;
+  }
+
+  #onDrained(messages: number, refused: number): void {
+    this.ledger.spooled -= messages;
+    this.#onAppended(messages, refused);
   }
 }

@@ -5,13 +5,10 @@
  */
 import type { NewRecord } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
-import { messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Ack } from './acks.ts';
 import type { GatewayOptions } from './options.ts';
-
-const firstRetryMs = 50;
-const longestRetryMs = 2000;
+import { Retry } from './retry.ts';
 
 export interface Batch {
   readonly records: readonly NewRecord[];
@@ -24,20 +21,27 @@ export interface Refused {
   readonly message: string;
 }
 
+/** What became of an append that has succeeded: all is durable there but what can never be. */
+export interface Appended {
+  readonly where: 'bus' | 'spool';
+  readonly refused: readonly Refused[];
+}
+
 export interface LaneContext {
   readonly options: GatewayOptions;
   readonly clock: Clock;
   readonly log: Logger;
   /** Aborts when the gateway gives up: what is not durable then stays unacknowledged. */
   readonly givingUp: AbortSignal;
-  readonly append: (records: readonly NewRecord[]) => Promise<void>;
+  readonly append: (records: readonly NewRecord[]) => Promise<Appended>;
   readonly deadLetter: (records: readonly NewRecord[], refused: readonly Refused[]) => Promise<void>;
   /** Every record of the batch is durable, or dead-lettered if refused. */
-  readonly onDurable: (batch: Batch, refused: readonly Refused[]) => void;
+  readonly onDurable: (batch: Batch, appended: Appended) => void;
 }
 
 export class Lane {
   readonly #context: LaneContext;
+  readonly #retry: Retry;
   #records: NewRecord[] = [];
   #acks: (Ack | null)[] = [];
   #bytes = 0;
@@ -45,11 +49,15 @@ export class Lane {
   #running: Promise<void> | null = null;
   #lingering: AbortController | null = null;
   #isDraining = false;
-  /** Why the last append failed; `null` when it did not. */
-  problem: string | null = null;
 
   constructor(context: LaneContext) {
     this.#context = context;
+    this.#retry = new Retry(context);
+  }
+
+  /** Why the last append failed; `null` when it did not. */
+  get problem(): string | null {
+    return this.#retry.problem;
   }
 
   push(record: NewRecord, ack: Ack | null): void {
@@ -79,11 +87,13 @@ export class Lane {
       await this.#linger();
       const batch = this.#nextBatch();
       this.#oldestMs = batch.records[0]!.timestampMs;
-      const refused = await this.#untilDurable(() => append(batch.records));
-      if (refused.length > 0) await this.#untilDurable(() => deadLetter(batch.records, refused));
+      const appended = await this.#retry.until(() => append(batch.records));
+      if (appended === null) break;
+      const { refused } = appended;
+      if (refused.length > 0) await this.#retry.until(() => deadLetter(batch.records, refused));
       if (givingUp.aborted) break;
       this.#oldestMs = null;
-      onDurable(batch, refused);
+      onDurable(batch, appended);
     }
     this.#running = null;
   }
@@ -118,42 +128,5 @@ export class Lane {
     this.#acks = batch.acks.splice(count);
     this.#bytes -= bytes;
     return batch;
-  }
-
-  /** Calls until it succeeds or the gateway gives up; returns what the bus refuses for good. */
-  async #untilDurable(append: () => Promise<void>): Promise<readonly Refused[]> {
-    const { clock, givingUp } = this.#context;
-    for (let pauseMs = firstRetryMs; !givingUp.aborted; pauseMs = Math.min(pauseMs * 2, longestRetryMs)) {
-      try {
-        await append();
-        this.#succeeded();
-        return [];
-      } catch (error) {
-        if (error instanceof RecordsRefusedError) {
-          this.#succeeded();
-          return error.refused;
-        }
-        this.#failed(error);
-      }
-      await clock.sleep(pauseMs, givingUp);
-    }
-    return [];
-  }
-
-  #succeeded(): void {
-    if (this.problem !== null) this.#context.log.info({}, 'the bus takes messages again');
-    this.problem = null;
-  }
-
-  #failed(error: unknown): void {
-    const isFirst = this.problem === null;
-    this.problem = messageOf(error);
-    if (!isFirst) return;
-    const fields = { error: this.problem };
-    if (error instanceof SluiceError && error.retriable) {
-      this.#context.log.warn(fields, 'the bus takes no messages; they are held and appended again');
-    } else {
-      this.#context.log.error(fields, 'the bus takes no messages, and it will not by itself; they are held');
-    }
   }
 }

@@ -8,7 +8,7 @@ import { headers } from '../core/topics.ts';
 /** Topics of a fleet are few. At the bound the cache starts again from nothing. */
 const maxCachedTopics = 100_000;
 /** A payload is copied when it would keep a buffer in memory that is so many times its size. */
-const wasteFactor = 8;
+const wasteFactor = 2;
 
 /** What Aedes hands to `authorizePublish`. */
 export interface Publish {
@@ -22,6 +22,7 @@ export interface Publish {
 
 /** Where the messages of a topic go. */
 export interface Place {
+  readonly topic: string;
   readonly key: string;
   readonly partition: number;
   /** `null`: no route matches, the key is the client id. */
@@ -44,7 +45,7 @@ export class RecordMaker {
     if (known !== undefined) return known;
     const route = routeOf(topic);
     const key = route === null ? clientId : deviceKey(route.site, route.device);
-    const place = { key, partition: partitionOf(key, this.#partitions), route };
+    const place = { topic, key, partition: partitionOf(key, this.#partitions), route };
     // Without a route the topic alone does not tell the place.
     if (route === null) return place;
     if (this.#places.size >= maxCachedTopics) this.#places.clear();
@@ -53,10 +54,10 @@ export class RecordMaker {
   }
 
   /** The counter in `ingest.id` rises with every call: records of a partition must be appended in this order. */
-  message({ key, partition, route }: Place, publish: Publish, clientId: string, timestampMs: number): NewRecord {
+  message({ topic, key, partition, route }: Place, publish: Publish, clientId: string, timestampMs: number): NewRecord {
     const names: Record<string, string> = {
       [headers.ingestId]: `${this.#instance}-${++this.#counter}`,
-      [headers.mqttTopic]: publish.topic,
+      [headers.mqttTopic]: topic,
     };
     if (route !== null && clientId !== route.device) names[headers.mqttClient] = clientId;
     if (publish.retain) names[headers.mqttRetain] = '1';
@@ -67,6 +68,10 @@ export class RecordMaker {
 /** Silence of a partition up to `timestampMs`. */
 export function tick(partition: number, timestampMs: number): NewRecord {
   return { key: '', partition, value: null, headers: { [headers.tick]: '1' }, timestampMs };
+}
+
+export function isTick(record: NewRecord): boolean {
+  return record.headers[headers.tick] !== undefined;
 }
 
 /** The parser's payloads are slices of what was read from the socket. */

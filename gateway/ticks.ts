@@ -1,6 +1,7 @@
 /**
  * Silence is input: a raw partition to which nothing was appended for a while gets a tick, so that its clock goes on
- * and the processor can close windows of devices that say nothing. When no gateway runs, no time passes.
+ * and the processor can close windows of devices that say nothing. When no gateway runs, no time passes; nor does it
+ * while messages of the partition wait in the spool, which happened before.
  */
 import type { Ingest } from './ingest.ts';
 
@@ -21,7 +22,7 @@ export class Ticks {
     const nowMs = this.#ingest.nowMs();
     for (const [partition, lastAppendMs] of this.#ingest.lastAppendMs.entries()) {
       const isWaiting = this.#lastTickMs[partition]! > lastAppendMs;
-      if (isWaiting || nowMs - lastAppendMs < this.#tickAfterMs) continue;
+      if (isWaiting || nowMs - lastAppendMs < this.#tickAfterMs || this.#ingest.isSpooling(partition)) continue;
       this.#lastTickMs[partition] = nowMs;
       this.#ingest.tick(partition);
     }

@@ -11,7 +11,7 @@ import {
   notWindowedReasons,
   rejectedReasons,
 } from '../core/reasons.ts';
-import type { GatewayStatus, PartitionStatus, PipelineStatus, ProcessorStatus } from '../core/status.ts';
+import type { GatewayStatus, PartitionStatus, PipelineStatus, ProcessorStatus, SpoolStatus } from '../core/status.ts';
 import { refusalReasons } from '../store/port.ts';
 import type { Group } from './group.ts';
 
@@ -52,6 +52,20 @@ const metrics: readonly Metric[] = [
       gatewaysOf(statuses).flatMap((s) => samplesByReason(s.ledger.dropped, Object.keys(droppedReasons), {})),
   },
   gateway('held_messages', 'gauge', 'Messages taken and neither appended nor dropped yet.', (s) => s.ledger.held),
+  gateway(
+    'inherited_total',
+    'counter',
+    'Messages that an earlier run had left in the spool.',
+    (s) => s.ledger.inherited,
+  ),
+  spool('messages', 'gauge', 'Messages in the spool: acknowledged, and not on the bus yet.', (s) => s.records),
+  spool('bytes', 'gauge', 'About what they take.', (s) => s.bytes),
+  spool('max_bytes', 'gauge', 'What they may take: at it the spool is full.', (s) => s.maxBytes),
+  spool('oldest_age_seconds', 'gauge', 'About since when the oldest of them waits.', (s, nowMs) =>
+    s.oldestMs === null ? 0 : Math.max(0, nowMs - s.oldestMs) / 1000,
+  ),
+  spool('spooled_total', 'counter', 'Messages that went into the spool in this run.', (s) => s.spooled),
+  spool('drained_total', 'counter', 'Messages that left it for the bus in this run.', (s) => s.drained),
   gateway('clients', 'gauge', 'Clients connected.', (s) => s.clients),
   gateway('throttled_total', 'counter', 'Times a client was not read because a cap was reached.', (s) => s.throttled),
   {
@@ -185,6 +199,16 @@ function setTo(counter: Counter, value: number): void {
 function gateway(name: string, type: Metric['type'], help: string, of: (status: GatewayStatus) => number): Metric {
   const samples: Metric['samples'] = (statuses) => gatewaysOf(statuses).map((s) => ({ labels: {}, value: of(s) }));
   return { role: 'gateway', name: `sluice_gateway_${name}`, help, type, labels: [], samples };
+}
+
+/** 0 without one. */
+function spool(
+  name: string,
+  type: Metric['type'],
+  help: string,
+  of: (spool: SpoolStatus, nowMs: number) => number,
+): Metric {
+  return gateway(`spool_${name}`, type, help, (s) => (s.spool === null ? 0 : of(s.spool, s.atMs)));
 }
 
 function processor(name: string, type: Metric['type'], help: string, of: (status: ProcessorStatus) => number): Metric {

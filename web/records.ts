@@ -25,6 +25,15 @@ const partition = z.object({
   ledger: partitionLedgerSchema,
 });
 
+const spool = z.object({
+  records: counter,
+  bytes: counter,
+  maxBytes: counter,
+  oldestMs: z.number().nullable(),
+  spooled: counter,
+  drained: counter,
+});
+
 const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
   z.object({
     role: z.literal('gateway'),
@@ -34,6 +43,7 @@ const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
     ledger: gatewayLedgerSchema,
     throttled: counter,
     ackMs: z.object({ p50: z.number(), p99: z.number() }).nullable(),
+    spool: spool.nullable().default(null),
   }),
   z.object({
     role: z.literal('processor'),

@@ -125,7 +125,9 @@ export function keyOf({ role, instance }: PipelineStatus): string {
 
 function addGatewayLedger(sum: GatewayLedger, ledger: GatewayLedger): void {
   sum.received += ledger.received;
+  sum.inherited += ledger.inherited;
   sum.appended += ledger.appended;
+  sum.spooled += ledger.spooled;
   sum.held += ledger.held;
   for (const [reason, n] of Object.entries(ledger.dropped)) count(sum.dropped, reason as DroppedReason, n);
 }

@@ -1,4 +1,5 @@
 import type { StatementSync } from 'node:sqlite';
+import type { Kept } from '../port.ts';
 import type { Database } from './database.ts';
 import { startOfRecord, timestampMsAt } from './packing.ts';
 import type { FetchArgs, Fetched } from './protocol.ts';
@@ -14,6 +15,7 @@ export class BatchReader {
   readonly #batchesFrom: StatementSync;
   readonly #endOffset: StatementSync;
   readonly #positions: StatementSync;
+  readonly #kept: StatementSync;
 
   constructor(database: Database) {
     this.#database = database;
@@ -31,6 +33,15 @@ export class BatchReader {
        LEFT JOIN leases ON leases.group_id = groups.id AND leases.partition_id = partitions.id
        WHERE partitions.topic_id = ?1`,
     );
+    this.#kept = database.sqlite.prepare(
+      `SELECT bytes, next_offset AS endOffset, coalesce(
+         (SELECT min(base_offset) FROM batches WHERE partition_id = partitions.id), next_offset) AS firstOffset
+       FROM partitions WHERE topic_id = ? ORDER BY partition`,
+    );
+  }
+
+  kept(topicId: number): Kept[] {
+    return this.#kept.all(topicId) as unknown as Kept[];
   }
 
   /** The end is read in the same snapshot as the batches: what is not there was not there. */

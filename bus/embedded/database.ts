@@ -6,7 +6,7 @@ import { messageOf, SluiceError } from '../../core/errors.ts';
 const SCHEMA_VERSION = 1;
 
 /** The primary result codes of SQLite that we treat by name. */
-const SQLITE_BUSY = 5;
+export const SQLITE_BUSY = 5;
 const SQLITE_FULL = 13;
 
 /**
@@ -175,7 +175,7 @@ export function unavailable(file: string, error: unknown): SluiceError {
   });
 }
 
-function primaryCode(error: unknown): number {
+export function primaryCode(error: unknown): number {
   const code = error instanceof Error && 'errcode' in error ? error.errcode : 0;
   return typeof code === 'number' ? code & 0xff : 0;
 }

@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorCode } from '../../core/errors.ts';
 import type { TopicSpec } from '../../core/topics.ts';
-import type { Committed } from '../port.ts';
+import type { Committed, Kept } from '../port.ts';
 
 /** `workerData` of a thread. */
 export interface ThreadOptions {
@@ -91,6 +91,7 @@ export interface WriterOperations {
   leave(args: { groupId: number; memberId: number }): void;
   /** Deletes one slice of what is too old or too much; `true` when there is more. */
   retain(args: { nowMs: number; tombstoneRetentionMs: number }): boolean;
+  trim(args: { partitionId: number; offset: number }): void;
 }
 
 export interface FetchArgs {
@@ -115,6 +116,7 @@ export interface ReaderOperations {
   close(args: null): void;
   topic(args: { name: string }): TopicInfo | null;
   endOffsets(args: { topicId: number }): number[];
+  kept(args: { topicId: number }): Kept[];
   fetch(args: FetchArgs): Fetched;
   lag(args: { topicId: number; group: string }): { records: number; oldestMs: number | null };
 }

@@ -78,6 +78,7 @@ class Reader {
       close: () => database.close(),
       topic: ({ name }) => topics.find(name),
       endOffsets: ({ topicId }) => topics.endOffsets(topicId),
+      kept: ({ topicId }) => batches.kept(topicId),
       fetch: (args) => batches.fetch(args),
       lag: ({ topicId, group }) => batches.lag(topicId, group),
     };

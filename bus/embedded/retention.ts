@@ -16,6 +16,7 @@ export class Retention {
   readonly #partitions: StatementSync;
   readonly #oldest: StatementSync;
   readonly #delete: StatementSync;
+  readonly #deleteBefore: StatementSync;
   readonly #subtract: StatementSync;
   readonly #deleteTombstones: StatementSync;
 
@@ -29,6 +30,10 @@ export class Retention {
        WHERE partition_id = ? ORDER BY base_offset LIMIT 1`,
     );
     this.#delete = sqlite.prepare('DELETE FROM batches WHERE id = ?');
+    this.#deleteBefore = sqlite.prepare(
+      `DELETE FROM batches WHERE partition_id = ?1 AND base_offset < ?2 AND end_offset <= ?2
+       RETURNING length(records) AS bytes`,
+    );
     this.#subtract = sqlite.prepare('UPDATE partitions SET bytes = bytes - ? WHERE id = ?');
     this.#deleteTombstones = sqlite.prepare(
       `DELETE FROM batches WHERE id IN (SELECT id FROM batches WHERE tombstone_ms <= ? LIMIT ${TOMBSTONES_AT_ONCE})`,
@@ -42,6 +47,13 @@ export class Retention {
       if (this.#trim(partition, nowMs, deadline)) return true;
     }
     return this.#deleteTombstones.run(nowMs - tombstoneRetentionMs).changes === TOMBSTONES_AT_ONCE;
+  }
+
+  /** Deletes the batches of a partition that end at `offset` or before. */
+  trim(partitionId: number, offset: number): void {
+    const deleted = this.#deleteBefore.all(partitionId, offset) as { bytes: number }[];
+    const bytes = deleted.reduce((sum, batch) => sum + batch.bytes, 0);
+    if (bytes > 0) this.#subtract.run(bytes, partitionId);
   }
 
   /** Deletes the oldest batches of a partition while they are too old or too much; `true` when time ran out. */

@@ -72,6 +72,7 @@ class Writer {
       commit: (args) => leases.commit(args),
       leave: ({ groupId, memberId }) => leases.leave(groupId, memberId),
       retain: ({ nowMs, tombstoneRetentionMs }) => retention.slice(nowMs, tombstoneRetentionMs),
+      trim: ({ partitionId, offset }) => retention.trim(partitionId, offset),
     };
   }
 

@@ -51,8 +51,10 @@ test.each(['ticks', 'messages', 'readings', 'accepted', 'stored', 'late'] as con
 
 test('the ledger of a gateway balances with what it holds', () => {
   const ledger = emptyGatewayLedger();
-  Object.assign(ledger, { received: 6, appended: 3, held: 2 });
-  expect(gatewayImbalances(ledger)).toEqual(['received = appended + dropped + held: 6 against 5']);
+  Object.assign(ledger, { received: 6, inherited: 4, appended: 3, spooled: 4, held: 2 });
+  expect(gatewayImbalances(ledger)).toEqual([
+    'received + inherited = appended + spooled + dropped + held: 10 against 9',
+  ]);
   count(ledger.dropped, 'qos0_over_cap');
   expect(gatewayImbalances(ledger)).toEqual([]);
 });

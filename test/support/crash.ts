@@ -2,7 +2,7 @@
  * A crash at one chosen step, by wrapping the ports: from that moment on nothing that the part calls happens any more,
  * as if its process had been killed between two instructions. The product knows nothing of it.
  */
-import type { Batch, Bus } from '../../bus/port.ts';
+import type { Batch, Bus, DiskBus } from '../../bus/port.ts';
 import type { Store } from '../../store/port.ts';
 import { withMethods } from './with-methods.ts';
 
@@ -15,7 +15,7 @@ export class Crash extends Error {
 
 /** Which call is the last one, and whether it still takes effect. */
 export interface CrashStep {
-  /** `append TOPIC`, `write` or `commit`. */
+  /** `append TOPIC`, `write` or `commit`; on a disk bus `spool`, `read` or `trim`. */
   readonly call: string;
   /** `before`: the call never happens. `after`: it happens, but its caller never hears of it. */
   readonly when: 'before' | 'after';
@@ -60,6 +60,14 @@ export function crashingBus(bus: Bus, point: CrashPoint): Bus {
     append: (topic, records) => point.around(`append ${topic}`, () => bus.append(topic, records)),
     consume: (topic, group, handler, options) =>
       bus.consume(topic, group, (batch) => handler(crashingBatch(batch, point)), options),
+  });
+}
+
+export function crashingDisk(disk: DiskBus, point: CrashPoint): DiskBus {
+  return withMethods(disk, {
+    append: (topic, records) => point.around('spool', () => disk.append(topic, records)),
+    read: (topic, partition, from, count) => point.around('read', () => disk.read(topic, partition, from, count)),
+    trim: (topic, partition, offset) => point.around('trim', () => disk.trim(topic, partition, offset)),
   });
 }
 

@@ -146,6 +146,7 @@ export function gatewayStatus(
     ledger: { ...emptyGatewayLedger(), ...ledger },
     throttled: 0,
     ackMs: null,
+    spool: null,
     ...over,
   };
 }

@@ -26,12 +26,14 @@ const ledger = {
   notWindowed: { no_number: 2 },
 };
 
+const spool = { records: 20, bytes: 3000, maxBytes: 9000, oldestMs: 400, spooled: 9, drained: 6 };
+
 const statuses: PipelineStatus[] = [
   gatewayStatus(
     'g',
     1000,
-    { received: 50, appended: 41, dropped: { qos0_over_cap: 7 }, held: 2 },
-    { clients: 3, throttled: 5, ackMs: { p50: 4, p99: 30 } },
+    { received: 50, inherited: 20, appended: 41, spooled: 20, dropped: { qos0_over_cap: 7 }, held: 2 },
+    { clients: 3, throttled: 5, ackMs: { p50: 4, p99: 30 }, spool },
   ),
   processorStatus('p', 5000, { 3: ledger }, { pointsWritten: 21, rollupsWritten: 6, alertsRaised: 2, devices: 8 }),
 ];
@@ -59,6 +61,13 @@ test('every counter of the ledgers, as they are when someone asks', async () => 
     'sluice_gateway_dropped_total{reason="qos0_over_cap"}': 7,
     'sluice_gateway_dropped_total{reason="not_appendable"}': 0,
     sluice_gateway_held_messages: 2,
+    sluice_gateway_inherited_total: 20,
+    sluice_gateway_spool_messages: 20,
+    sluice_gateway_spool_bytes: 3000,
+    sluice_gateway_spool_max_bytes: 9000,
+    sluice_gateway_spool_oldest_age_seconds: 0.6,
+    sluice_gateway_spool_spooled_total: 9,
+    sluice_gateway_spool_drained_total: 6,
     sluice_gateway_clients: 3,
     sluice_gateway_throttled_total: 5,
     'sluice_gateway_ack_seconds{quantile="0.5"}': 0.004,

@@ -56,7 +56,7 @@ test('a ledger that does not balance is named', () => {
   expect(runs.ledger()).toMatchObject({
     balanced: false,
     imbalances: [
-      'gateway/a: received = appended + dropped + held: 3 against 1',
+      'gateway/a: received + inherited = appended + spooled + dropped + held: 3 against 1',
       'partition 4: accepted = stored + refused: 5 against 4',
     ],
   });
