@@ -15,6 +15,7 @@ export class Ack {
   isDurable = false;
   next: Ack | null = null;
   #repeats: Ack[] | null = null;
+  #isAbandoned = false;
 
   constructor(queue: AckQueue, bytes: number, takenAtMs: number, release: Release) {
     this.queue = queue;
@@ -26,7 +27,9 @@ export class Ack {
   /** The same message came again, on this or another connection. */
   repeat(queue: AckQueue, takenAtMs: number, release: Release): void {
     const again = queue.add(0, takenAtMs, release);
-    if (this.isDurable) {
+    if (this.#isAbandoned) {
+      again.abandon();
+    } else if (this.isDurable) {
       again.settle();
     } else {
       this.#repeats ??= [];
@@ -42,6 +45,18 @@ export class Ack {
     for (const repeat of this.#repeats) repeat.settle();
     this.#repeats = null;
   }
+
+  /** The message will not be durable any more: the broker is told, and what is behind it waits for it no longer. */
+  abandon(): void {
+    const { release } = this;
+    const repeats = this.#repeats ?? [];
+    this.release = released;
+    this.#repeats = null;
+    this.#isAbandoned = true;
+    release(new Error('the gateway closes'));
+    this.settle();
+    for (const repeat of repeats) repeat.abandon();
+  }
 }
 
 /**
@@ -52,6 +67,8 @@ export class Ack {
 export class AckQueue {
   messages = 0;
   bytes = 0;
+  /** Of its newest message: `turns.ts`. */
+  turnMs = 0;
   #head: Ack | null = null;
   #tail: Ack | null = null;
 

@@ -17,6 +17,7 @@ import type { GatewayOptions } from './options.ts';
 import { type Place, type Publish, RecordMaker, tick } from './records.ts';
 import { Detour } from './spool/detour.ts';
 import type { Spool } from './spool/spool.ts';
+import { turnOf } from './turns.ts';
 
 /** Messages held for so long say that the bus stalls, also when it has not said so. */
 const stalledAfterMs = 2000;
@@ -75,7 +76,8 @@ export class Ingest {
     this.#lanes = Array.from({ length: bus.lanes }, (_, lane) => {
       const append = this.#detours[lane]?.append.bind(this.#detours[lane]) ?? way.append;
       const onDurable = (batch: Batch, appended: Appended) => this.#onDurable(batch, appended);
-      return new Lane({ ...way, append, onDurable });
+      const number = (record: NewRecord) => this.#records.number(record);
+      return new Lane({ ...way, append, number, onDurable });
     });
   }
 
@@ -84,7 +86,7 @@ export class Ingest {
     for (const detour of this.#detours) detour.start();
   }
 
-  /** Never goes back, so that the timestamps within a partition do not. */
+  /** Never goes back: the timestamps within a partition do so only as far as turns change the order. */
   nowMs(): number {
     this.#newestMs = Math.max(this.#newestMs, this.#context.clock.nowMs());
     return this.#newestMs;
@@ -107,14 +109,15 @@ export class Ingest {
     const ack = acks.add(bytes, nowMs, publish.qos === 0 ? nothing : release);
     this.ledger.held++;
     this.caps.heldBytes += bytes;
-    this.#push(this.#records.message(place, publish, clientId, nowMs), ack);
+    this.#push(this.#records.message(place, publish, clientId, nowMs), ack, turnOf(nowMs, acks, place));
     if (publish.qos === 0) release(null);
     return ack;
   }
 
   /** Appends a tick in its place among the messages of the partition. */
   tick(partition: number): void {
-    this.#push(tick(partition, this.nowMs()), null);
+    const nowMs = this.nowMs();
+    this.#push(tick(partition, nowMs), null, nowMs);
   }
 
   get spool(): Spool | null {
@@ -168,8 +171,8 @@ export class Ingest {
     }
   }
 
-  #push(record: NewRecord, ack: Ack | null): void {
-    this.#lanes[record.partition! % this.#lanes.length]!.push(record, ack);
+  #push(record: NewRecord, ack: Ack | null, turnMs: number): void {
+    this.#lanes[record.partition! % this.#lanes.length]!.push(record, ack, turnMs);
   }
 
   /** A refused message is acknowledged once it is in the DLQ: its device would send it again for ever. */

@@ -1,7 +1,7 @@
 /**
- * One lane of the bus: a queue, one append under way, and while it is, the next batch gathers. A batch whose append was
- * not answered well is appended again, the very same one, before anything newer: the counters in `ingest.id` must rise
- * within a partition, and the processor takes one that does not for a repetition.
+ * One lane of the bus: one append under way, and while it is, the next batch gathers. A batch whose append was not answered
+ * well is appended again, the very same one, before any other: the counters in `ingest.id`, which are given when a batch is
+ * made, must rise within a partition, and the processor takes one that does not for a repetition.
  */
 import type { NewRecord } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
@@ -9,6 +9,7 @@ import type { Logger } from '../core/log.ts';
 import type { Ack } from './acks.ts';
 import type { GatewayOptions } from './options.ts';
 import { Retry } from './retry.ts';
+import { Turns } from './turns.ts';
 
 export interface Batch {
   readonly records: readonly NewRecord[];
@@ -34,6 +35,8 @@ export interface LaneContext {
   /** Aborts when the gateway gives up: what is not durable then stays unacknowledged. */
   readonly givingUp: AbortSignal;
   readonly append: (records: readonly NewRecord[]) => Promise<Appended>;
+  /** Gives a message its `ingest.id`, in the order of the batches. */
+  readonly number: (record: NewRecord) => void;
   readonly deadLetter: (records: readonly NewRecord[], refused: readonly Refused[]) => Promise<void>;
   /** Every record of the batch is durable, or dead-lettered if refused. */
   readonly onDurable: (batch: Batch, appended: Appended) => void;
@@ -42,9 +45,7 @@ export interface LaneContext {
 export class Lane {
   readonly #context: LaneContext;
   readonly #retry: Retry;
-  #records: NewRecord[] = [];
-  #acks: (Ack | null)[] = [];
-  #bytes = 0;
+  readonly #turns = new Turns();
   #oldestMs: number | null = null;
   #running: Promise<void> | null = null;
   #lingering: AbortController | null = null;
@@ -60,10 +61,8 @@ export class Lane {
     return this.#retry.problem;
   }
 
-  push(record: NewRecord, ack: Ack | null): void {
-    this.#records.push(record);
-    this.#acks.push(ack);
-    this.#bytes += record.value?.length ?? 0;
+  push(record: NewRecord, ack: Ack | null, turnMs: number): void {
+    this.#turns.push(record, ack, turnMs);
     if (this.#running === null) this.#running = this.#run();
     else if (this.#isFull()) this.#lingering?.abort();
   }
@@ -78,29 +77,45 @@ export class Lane {
 
   /** When the oldest record came that is not durable yet. */
   get oldestMs(): number | null {
-    return this.#oldestMs ?? this.#records[0]?.timestampMs ?? null;
+    return this.#oldestMs ?? this.#turns.first?.timestampMs ?? null;
   }
 
   async #run(): Promise<void> {
-    const { givingUp, append, deadLetter, onDurable } = this.#context;
-    while (this.#records.length > 0) {
+    while (this.#turns.length > 0) {
       await this.#linger();
       const batch = this.#nextBatch();
       this.#oldestMs = batch.records[0]!.timestampMs;
-      const appended = await this.#retry.until(() => append(batch.records));
-      if (appended === null) break;
-      const { refused } = appended;
-      if (refused.length > 0) await this.#retry.until(() => deadLetter(batch.records, refused));
-      if (givingUp.aborted) break;
+      if (!(await this.#makeDurable(batch))) {
+        this.#abandon(batch);
+        break;
+      }
       this.#oldestMs = null;
-      onDurable(batch, appended);
     }
     this.#running = null;
   }
 
+  /** `false`: the gateway gave up. */
+  async #makeDurable(batch: Batch): Promise<boolean> {
+    const { givingUp, append, deadLetter, onDurable } = this.#context;
+    const appended = await this.#retry.until(() => append(batch.records));
+    if (appended === null) return false;
+    const { refused } = appended;
+    if (refused.length > 0) await this.#retry.until(() => deadLetter(batch.records, refused));
+    if (givingUp.aborted) return false;
+    onDurable(batch, appended);
+    return true;
+  }
+
+  /** Nothing of it, nor of what waits, is acknowledged any more. */
+  #abandon(batch: Batch): void {
+    for (let left = batch; left.acks.length > 0; left = this.#nextBatch()) {
+      for (const ack of left.acks) ack?.abandon();
+    }
+  }
+
   async #linger(): Promise<void> {
     const { clock, options } = this.#context;
-    const waitMs = this.#records[0]!.timestampMs + options.lingerMs - clock.nowMs();
+    const waitMs = this.#turns.first!.timestampMs + options.lingerMs - clock.nowMs();
     if (waitMs <= 0 || this.#isFull() || this.#isDraining) return;
     this.#lingering = new AbortController();
     // A clock that was set back must not make this longer.
@@ -110,23 +125,13 @@ export class Lane {
 
   #isFull(): boolean {
     const { maxBatchRecords, maxBatchBytes } = this.#context.options;
-    return this.#records.length >= maxBatchRecords || this.#bytes >= maxBatchBytes;
+    return this.#turns.length >= maxBatchRecords || this.#turns.bytes >= maxBatchBytes;
   }
 
   #nextBatch(): Batch {
-    const { maxBatchRecords, maxBatchBytes } = this.#context.options;
-    let count = 0;
-    let bytes = 0;
-    while (count < Math.min(this.#records.length, maxBatchRecords)) {
-      const size = this.#records[count]!.value?.length ?? 0;
-      if (count > 0 && bytes + size > maxBatchBytes) break;
-      bytes += size;
-      count++;
-    }
-    const batch = { records: this.#records, acks: this.#acks };
-    this.#records = batch.records.splice(count);
-    this.#acks = batch.acks.splice(count);
-    this.#bytes -= bytes;
+    const { options, clock, number } = this.#context;
+    const batch = this.#turns.take(options, clock.nowMs());
+    for (const [i, ack] of batch.acks.entries()) if (ack !== null) number(batch.records[i]!);
     return batch;
   }
 }

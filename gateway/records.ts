@@ -27,6 +27,8 @@ export interface Place {
   readonly partition: number;
   /** `null`: no route matches, the key is the client id. */
   readonly route: Route | null;
+  /** Of the newest message of the topic: `turns.ts`. */
+  turnMs: number;
 }
 
 export class RecordMaker {
@@ -45,7 +47,7 @@ export class RecordMaker {
     if (known !== undefined) return known;
     const route = routeOf(topic);
     const key = route === null ? clientId : deviceKey(route.site, route.device);
-    const place = { topic, key, partition: partitionOf(key, this.#partitions), route };
+    const place = { topic, key, partition: partitionOf(key, this.#partitions), route, turnMs: 0 };
     // Without a route the topic alone does not tell the place.
     if (route === null) return place;
     if (this.#places.size >= maxCachedTopics) this.#places.clear();
@@ -53,15 +55,21 @@ export class RecordMaker {
     return place;
   }
 
-  /** The counter in `ingest.id` rises with every call: records of a partition must be appended in this order. */
+  /** As it waits for its turn: without its `ingest.id`. */
   message({ topic, key, partition, route }: Place, publish: Publish, clientId: string, timestampMs: number): NewRecord {
     const names: Record<string, string> = {
-      [headers.ingestId]: `${this.#instance}-${++this.#counter}`,
+      [headers.ingestId]: '',
       [headers.mqttTopic]: topic,
     };
     if (route !== null && clientId !== route.device) names[headers.mqttClient] = clientId;
     if (publish.retain) names[headers.mqttRetain] = '1';
     return { key, partition, value: ownBytes(publish.payload), headers: names, timestampMs };
+  }
+
+  /** Gives the next `ingest.id`. Its counter rises with every call: records of a partition must be appended in this order. */
+  number(record: NewRecord): void {
+    const names: Record<string, string> = record.headers;
+    names[headers.ingestId] = `${this.#instance}-${++this.#counter}`;
   }
 }
 
