@@ -33,6 +33,19 @@ const mqtt = z.strictObject({
   username: text.optional().describe('the one user that may connect; with a password'),
   password: text.optional().meta({ secret: true }).describe('the password of that user'),
   maxPacketBytes: count.default(256 * 1024).describe('a larger MQTT packet is refused at its header'),
+  maxConnectBytes: count.default(16 * 1024).describe('the same for a CONNECT: of someone who is not known yet'),
+  maxTopicBytes: count.max(65_535).default(256).describe('bytes of a topic'),
+  maxTopicLevels: count.max(100).default(16).describe('levels of a topic'),
+  maxClientIdBytes: count.max(65_535).default(128).describe('bytes of a client id'),
+  maxSubscriptions: count
+    .default(100)
+    .describe('topics that one connection may ask for in SUBSCRIBE and UNSUBSCRIBE; every one is refused'),
+  maxUnfinishedQos2PerClient: count.default(10_000).describe('QoS 2 messages of one client without their PUBREL'),
+  maxUnfinishedQos2: count.default(100_000).describe('the same over all clients; at the cap each may have its share'),
+  maxMessagesPerSecond: count
+    .default(1000)
+    .describe('packets of one client; over it its socket is not read for a while'),
+  maxBytesPerSecond: count.default(MiB).describe('their bytes'),
   lingerMs: durationMs.default(5).describe('how long a message may wait for others before it is appended'),
   maxHeldMessages: count.default(50_000).describe('messages taken and not yet durable, over all clients'),
   maxHeldBytes: count.default(64 * MiB).describe('their payload bytes'),
@@ -40,7 +53,17 @@ const mqtt = z.strictObject({
   maxHeldBytesPerClient: count.default(MiB).describe('their payload bytes'),
   maxBatchRecords: count.default(1000).describe('records of one append'),
   maxBatchBytes: count.default(MiB).describe('their payload bytes; a larger single record goes alone'),
+  maxReadAheadBytes: count
+    .default(32 * MiB)
+    .describe('whole packets read from sockets and not yet taken, over all clients; at the cap sockets are not read'),
+  maxUnfinishedBytes: count
+    .default(64 * MiB)
+    .describe('packets that have not come whole, over all clients; at the cap the longest unfinished is given up'),
   maxConnections: count.default(10_000).describe('clients connected at once'),
+  maxConnectionsPerAddress: count
+    .default(2500)
+    .describe('the same from one IPv4 address, or one /64 of IPv6 addresses'),
+  maxConnectsPerSecond: count.default(1000).describe('new connections; more wait, in order, until it is their turn'),
   connectTimeoutMs: durationMs.default(10_000).describe('time a connection has to send CONNECT'),
   maxKeepaliveMs: durationMs
     .default(3_600_000)

@@ -1,7 +1,7 @@
 /**
- * The closed lists of reasons for which something does not become a stored, windowed reading. Every one is counted in
- * the ledger, `intended` says whether that is the system working as asked (true) or something an operator should look
- * at (false). `docs/reasons.md` explains each (a test compares).
+ * The closed lists of reasons for which something does not become a stored, windowed reading, and for which a connection
+ * is closed. Every one is counted, `intended` says whether that is the system working as asked (true) or something an
+ * operator should look at (false). `docs/reasons.md` explains each (a test compares).
  */
 
 /** Why a whole message goes to the DLQ. */
@@ -44,6 +44,102 @@ export const droppedReasons = {
   not_appendable: { intended: false, text: 'the bus refuses the record for good; it is in the DLQ' },
 } as const satisfies Record<string, ReasonInfo>;
 
+/** Why the gateway refused or ended a connection. `fix`: what to do about it. */
+export const closedReasons = {
+  too_many_connections: {
+    intended: false,
+    text: 'as many connections as `mqtt.maxConnections` are open',
+    fix: 'add a gateway, or raise it',
+  },
+  too_many_from_address: {
+    intended: false,
+    text: 'as many connections as `mqtt.maxConnectionsPerAddress` are open from its address',
+    fix: 'raise it where many devices share an address (NAT, a load balancer)',
+  },
+  connect_timeout: {
+    intended: false,
+    text: 'no whole CONNECT came within `mqtt.connectTimeoutMs`',
+    fix: 'look who connects and says nothing; on a slow network raise it',
+  },
+  protocol_version: {
+    intended: false,
+    text: 'it speaks MQTT 5 or a version there is not (CONNACK 1)',
+    fix: 'let it use MQTT 3.1.1',
+  },
+  bad_client_id: {
+    intended: false,
+    text: 'its client id is over `mqtt.maxClientIdBytes`, is no text, or is empty with clean session 0 (CONNACK 2)',
+    fix: 'give it another id',
+  },
+  bad_credentials: {
+    intended: false,
+    text: 'its user name or password is wrong (CONNACK 4)',
+    fix: 'give it those of `mqtt.username` and `mqtt.password`',
+  },
+  at_capacity: {
+    intended: false,
+    text: 'the gateway holds as many messages as it may (CONNACK 3)',
+    fix: 'see what keeps the bus from taking them: `/readyz`',
+  },
+  packet_too_large: {
+    intended: false,
+    text: 'a packet is over `mqtt.maxPacketBytes`, or its CONNECT over `mqtt.maxConnectBytes`',
+    fix: 'let it send less at once, or raise it',
+  },
+  malformed_packet: {
+    intended: false,
+    text: 'a packet is not as MQTT 3.1.1 wants it, or comes where it may not',
+    fix: 'look at what the client sends',
+  },
+  bad_text: {
+    intended: false,
+    text: 'a topic or user name is not UTF-8, or has control characters or non-characters',
+    fix: 'look at what the client sends',
+  },
+  topic_too_long: {
+    intended: false,
+    text: 'a topic is over `mqtt.maxTopicBytes`',
+    fix: 'let it use a shorter one, or raise it',
+  },
+  topic_too_deep: {
+    intended: false,
+    text: 'a topic has more levels than `mqtt.maxTopicLevels`',
+    fix: 'let it use one with fewer, or raise it',
+  },
+  topic_not_allowed: {
+    intended: false,
+    text: 'a message is for no topic, for one that begins with `$`, or for one with a wildcard',
+    fix: 'let it publish to another topic',
+  },
+  too_many_subscriptions: {
+    intended: false,
+    text: 'it asked for more topics than `mqtt.maxSubscriptions`, all of which were refused',
+    fix: 'let it not subscribe: the gateway only takes messages',
+  },
+  too_many_unfinished: {
+    intended: false,
+    text: 'it has begun more QoS 2 messages than `mqtt.maxUnfinishedQos2PerClient`, or than its share of `mqtt.maxUnfinishedQos2`, without PUBREL',
+    fix: 'let it finish them, or use QoS 1',
+  },
+  unfinished_packet: {
+    intended: false,
+    text: 'all unfinished packets together were over `mqtt.maxUnfinishedBytes`, and its had been on its way the longest',
+    fix: 'look who begins packets and does not finish them, or raise it',
+  },
+  slow_reader: {
+    intended: false,
+    text: 'it did not read its acknowledgements for 5 s',
+    fix: 'look at the client, or at its network',
+  },
+  keepalive_timeout: { intended: true, text: 'it was silent for one and a half times its keepalive', fix: 'nothing' },
+  taken_over: {
+    intended: true,
+    text: 'another connection came with its client id',
+    fix: 'give each device its own id',
+  },
+  gateway_closed: { intended: true, text: 'the gateway was closed', fix: 'nothing' },
+} as const satisfies Record<string, ReasonInfo & { readonly fix: string }>;
+
 interface ReasonInfo {
   readonly intended: boolean;
   readonly text: string;
@@ -54,3 +150,4 @@ export type IgnoredReason = keyof typeof ignoredReasons;
 export type RejectedReason = keyof typeof rejectedReasons;
 export type NotWindowedReason = keyof typeof notWindowedReasons;
 export type DroppedReason = keyof typeof droppedReasons;
+export type ClosedReason = keyof typeof closedReasons;

@@ -2,7 +2,8 @@
  * What every role says of itself each second on the pipeline status topic (key `role/instance`): all that a page or
  * an operator's tool in another process knows of it. Counters only grow within a run; who wants rates takes differences.
  */
-import type { GatewayLedger, PartitionLedger } from './ledger.ts';
+import type { ByReason, GatewayLedger, PartitionLedger } from './ledger.ts';
+import type { ClosedReason } from './reasons.ts';
 
 export interface RoleStatus {
   readonly role: 'gateway' | 'processor' | 'web';
@@ -19,12 +20,25 @@ export interface RoleStatus {
 
 export interface GatewayStatus extends RoleStatus {
   readonly role: 'gateway';
+  /** TCP connections, also of those that are not accepted yet. */
+  readonly connections: number;
+  /** Of them: accepted clients. */
   readonly clients: number;
   /** Where devices connect; `null` before it listens. */
   readonly mqtt: { readonly host: string; readonly port: number } | null;
   readonly ledger: GatewayLedger;
-  /** How often a client's socket was not read because a cap on held messages was reached. */
+  /** Payload bytes of the messages that the ledger says are held. */
+  readonly heldBytes: number;
+  /** Read from clients and not yet taken. */
+  readonly readAheadBytes: number;
+  /** How often a client had to wait because a cap on held messages was reached. */
   readonly throttled: number;
+  /** How often a client was not read for a while because it had sent more than it may in that time. */
+  readonly slowed: number;
+  /** Connections that had to wait for their turn: more came than the connect rate. */
+  readonly connectsDelayed: number;
+  /** Connections that the gateway refused or ended. */
+  readonly closed: ByReason<ClosedReason>;
   /** Milliseconds from taking a message to its acknowledgement, over the last seconds; `null` before the first. */
   readonly ackMs: { readonly p50: number; readonly p99: number } | null;
   /** `null` without one. */

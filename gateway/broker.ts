@@ -5,7 +5,6 @@
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import type { Logger } from '../core/log.ts';
 import type { Release } from './acks.ts';
-import type { RareLog } from './log-rarely.ts';
 import type { Publish } from './records.ts';
 
 /** CONNACK return codes (MQTT 3.1.1 §3.2.2.3). */
@@ -17,35 +16,40 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** What a CONNECT asked for. */
+export interface Asked {
+  readonly clientId: string;
+  readonly isPersistent: boolean;
+  readonly keepaliveMs: number;
+}
+
 export interface BrokerHooks {
-  /** What a CONNECT asked for, before it is judged. */
-  onConnect(conn: object, asked: { isPersistent: boolean; keepaliveMs: number }): void;
-  refusal(username: string | undefined, password: Buffer | undefined): Refusal | null;
+  /** Before the CONNECT is judged. */
+  onConnect(conn: object, asked: Asked): void;
+  refusal(conn: object, username: string | undefined, password: Buffer | undefined): Refusal | null;
+  /** The broker closes the connection that had the client id before. */
   onAccepted(conn: object, clientId: string): void;
   /** `conn` is `null` for a will whose client is not known. Calls `release` exactly once. */
   onPublish(conn: object | null, publish: Publish, release: Release): void;
+  /** The broker closes the connection for what it sent. */
+  onFault(conn: object, message: string): void;
 }
 
-/** A client that does not read its acknowledgements for so long is closed. */
-const drainTimeoutMs = 5000;
-const mqtt5 = 5;
+/** Of this the gateway takes care itself, by its own clock. */
+const longestTimeoutMs = 2 ** 31 - 1;
+const nothing = Buffer.alloc(0);
 
-export async function openBroker(
-  connectTimeoutMs: number,
-  hooks: BrokerHooks,
-  log: Logger,
-  rareLog: RareLog,
-): Promise<Aedes> {
+export async function openBroker(hooks: BrokerHooks, log: Logger): Promise<Aedes> {
   const broker = await Aedes.createBroker({
-    connectTimeout: connectTimeoutMs,
-    drainTimeout: drainTimeoutMs,
+    connectTimeout: longestTimeoutMs,
+    drainTimeout: longestTimeoutMs,
+    // `qos2.ts` counts them from the moment they come.
+    maxInflightInbound: 0,
 
     preConnect: (client, packet, done) => {
-      if (packet.protocolVersion === mqtt5) {
-        rareLog.warn({ clientId: packet.clientId }, 'a client speaks MQTT 5 and is refused: let it use MQTT 3.1.1');
-      }
       const keepaliveMs = (packet.keepalive ?? 0) * 1000;
-      hooks.onConnect(client.conn, { isPersistent: packet.clean === false, keepaliveMs });
+      const { clientId } = packet;
+      hooks.onConnect(client.conn, { clientId, isPersistent: packet.clean === false, keepaliveMs });
       // The broker would keep sessions in memory without a bound, and end a client whose messages are held.
       packet.clean = true;
       packet.keepalive = 0;
@@ -53,22 +57,28 @@ export async function openBroker(
     },
 
     authenticate: (client, username, password, done) => {
-      const refusal = hooks.refusal(username, password);
-      if (refusal === null) hooks.onAccepted(client.conn, client.id);
-      done(refusal === null ? null : authenticateError(refusal), refusal === null);
+      const refusal = hooks.refusal(client.conn, username, password);
+      if (refusal !== null) return done(authenticateError(refusal), false);
+      hooks.onAccepted(client.conn, client.id);
+      done(null, true);
     },
 
     authorizePublish: (client, packet, done) => {
-      // The broker's own default, which a hook replaces.
-      if (packet.topic.startsWith('$SYS/')) return done(new Error('$SYS/ is reserved'));
-      hooks.onPublish(client?.conn ?? null, packet as Publish, done);
+      const { topic, payload, qos, retain, messageId } = packet;
+      // The broker would keep retained messages, and those of QoS 2 until their PUBREL; no one may subscribe to them.
+      packet.retain = false;
+      packet.payload = nothing;
+      hooks.onPublish(client?.conn ?? null, { topic, payload, qos, retain, messageId } as Publish, done);
     },
 
     // Ingest only: a subscriber that does not read would stop all ingest. [MQTT-3.9.3]: SUBACK 0x80.
     authorizeSubscribe: (_client, _subscription, done) => done(null, null),
   });
-  const onClientError = (_client: Client, error: Error) =>
+  const onClientError = ({ conn }: Client, error: Error) => {
+    const isLost = 'code' in error || error.message === 'connection closed';
+    if (!isLost) hooks.onFault(conn, error.message);
     log.debug({ error: error.message }, 'a client was closed for an error');
+  };
   broker.on('clientError', onClientError);
   broker.on('connectionError', onClientError);
   broker.addListener('error', (error: Error) => log.error({ error: error.message }, 'the MQTT broker failed'));

@@ -1,34 +1,67 @@
 /** What the gateway knows of one client while it is connected. */
 import type { Socket } from 'node:net';
+import type { ClosedReason } from '../core/reasons.ts';
 import { AckQueue } from './acks.ts';
-import { PacketIds } from './qos2.ts';
-import { SocketReader } from './socket-reader.ts';
+import type { FrameRun } from './frames.ts';
+import { Pace, type PaceLimits } from './pace.ts';
+import { PacketCheck, type PacketLimits } from './packets.ts';
+import type { PacketIds } from './qos2.ts';
+import { SocketReader, type SocketReaderContext } from './socket-reader.ts';
+import type { Violation } from './violation.ts';
 
-/** Why the gateway ends a connection. */
-export type EndReason = 'keepalive_timeout' | 'gateway_closed';
+/** A client that does not read its answers for so long is closed. */
+const unreadAnswersMs = 5000;
+
+/** What all connections share, and whom they tell. */
+export interface ConnectionContext extends Pick<SocketReaderContext, 'readAhead' | 'clock' | 'onSlowed'> {
+  readonly options: PacketLimits & PaceLimits;
+  readonly admit: (connection: Connection, run: FrameRun) => readonly [FrameRun | null, FrameRun | null];
+  /** The gateway closes it; called once. `detail`: what exactly was wrong. */
+  readonly onClosing: (connection: Connection, because: ClosedReason, detail?: string) => void;
+}
 
 export class Connection {
   readonly socket: Socket;
+  readonly address: string | undefined;
+  readonly openedAtMs: number;
   readonly reader: SocketReader;
   readonly acks = new AckQueue();
-  qos2 = new PacketIds(false);
+  /** `null` until it is accepted. */
+  qos2: PacketIds | null = null;
   /** `site/device` of the devices it spoke for last of all connections: `presence.ts`. */
   readonly devices = new Set<string>();
-  /** Empty until it is accepted. */
+  /** Empty until its CONNECT has come. */
   clientId = '';
   /** As the client asked in its CONNECT; the broker is told otherwise. */
   isPersistent = false;
   keepaliveMs = 0;
-  /** Why we end it; `null` when it is not us. */
-  #endedBecause: EndReason | null = null;
+  readonly #context: ConnectionContext;
+  /** Why we close it; `null` when it is not us. */
+  #closedBecause: ClosedReason | null = null;
   #heardBytes = 0;
   #heardAtMs: number;
+  #writtenBytes = 0;
+  #writtenAtMs: number;
 
-  constructor(socket: Socket, maxPacketBytes: number, nowMs: number, mayReadAhead: () => boolean) {
+  constructor(socket: Socket, context: ConnectionContext) {
     this.socket = socket;
-    this.#heardAtMs = nowMs;
-    const onPubrel = (packetId: number) => this.qos2.release(packetId);
-    this.reader = new SocketReader(socket, { maxPacketBytes, mayReadAhead, onPubrel });
+    this.address = socket.remoteAddress;
+    this.#context = context;
+    this.openedAtMs = context.clock.nowMs();
+    this.#heardAtMs = this.openedAtMs;
+    this.#writtenAtMs = this.openedAtMs;
+    const { options, readAhead, clock, onSlowed } = context;
+    this.reader = new SocketReader(socket, {
+      check: new PacketCheck(options),
+      pace: new Pace(options, this.openedAtMs),
+      readAhead,
+      clock,
+      sender: this,
+      onSlowed,
+      admit: (run) => context.admit(this, run),
+      onPubrel: (packetId) => this.qos2?.release(packetId),
+      onViolation: (violation) => this.#refuse(violation),
+    });
   }
 
   /** The broker accepts the client: from here on it may send more than its CONNECT. */
@@ -44,21 +77,55 @@ export class Connection {
    */
   isSilent(nowMs: number): boolean {
     const { bytesRead } = this.socket;
-    if (bytesRead !== this.#heardBytes || this.reader.isThrottled || this.keepaliveMs === 0) {
+    if (bytesRead !== this.#heardBytes || this.reader.hasWaiting || this.keepaliveMs === 0) {
       this.#heardBytes = bytesRead;
       this.#heardAtMs = nowMs;
     }
     return nowMs - this.#heardAtMs > 1.5 * this.keepaliveMs;
   }
 
+  /** Answers wait to be written to it, and nothing of them could be for a while. Called about every second. */
+  isNotReading(nowMs: number): boolean {
+    const { bytesWritten, writableLength, writableNeedDrain } = this.socket;
+    const written = bytesWritten - writableLength;
+    if (written !== this.#writtenBytes || !writableNeedDrain) {
+      this.#writtenBytes = written;
+      this.#writtenAtMs = nowMs;
+    }
+    return nowMs - this.#writtenAtMs >= unreadAnswersMs;
+  }
+
+  /** Why it is about to be closed; the first reason counts. */
+  blame(because: ClosedReason, detail?: string): void {
+    if (this.#closedBecause !== null) return;
+    this.#closedBecause = because;
+    this.#context.onClosing(this, because, detail);
+  }
+
   /** Closes it behind what was already written. */
-  end(because: EndReason): void {
-    this.#endedBecause = because;
+  end(because: ClosedReason): void {
+    this.blame(because);
     this.socket.destroySoon();
   }
 
+  /** Closes it at once: it may not read what was written either. */
+  cut(because: ClosedReason): void {
+    this.blame(because);
+    this.socket.destroy();
+  }
+
   /** Why it ended, for the device status topic. */
-  get endReason(): EndReason | 'disconnected' | 'connection_lost' {
-    return this.#endedBecause ?? (this.reader.sawDisconnect ? 'disconnected' : 'connection_lost');
+  get endReason(): ClosedReason | 'disconnected' | 'connection_lost' {
+    return this.#closedBecause ?? (this.reader.sawDisconnect ? 'disconnected' : 'connection_lost');
+  }
+
+  #refuse({ reason, message, returnCode }: Violation): void {
+    this.blame(reason, message);
+    if (returnCode === null) {
+      this.socket.destroy();
+    } else {
+      this.socket.write(Buffer.from([0x20, 0x02, 0x00, returnCode]));
+      this.socket.destroySoon();
+    }
   }
 }

@@ -3,86 +3,125 @@
  * header, nothing of its body is kept. PINGREQ is taken out and answered by the caller: the broker does not read while
  * messages are held, and a client that pings must not die of a bus that stalls.
  */
+import { type PacketCheck, packetType } from './packets.ts';
+import { Violation } from './violation.ts';
 
 /** Whole packets, one after the other, as the broker will parse them at once. */
 export interface FrameRun {
   readonly bytes: Buffer;
+  /** PUBLISH packets in it. */
+  readonly messages: number;
   /** The packet id when the first packet is a PUBREL, else `null`. A PUBREL always begins a run. */
   readonly pubrel: number | null;
 }
 
-export class FrameError extends Error {}
-
-/** First bytes of the packets that matter here: type and flags (MQTT 3.1.1 §2.2). */
-const firstByte = { pubrel: 0x62, pingreq: 0xc0, disconnect: 0xe0 } as const;
 const maxLengthBytes = 4;
+const smallestPartBytes = 64;
 const none = Buffer.alloc(0);
 
 export class FrameReader {
-  readonly #maxPacketBytes: number;
-  readonly #onPing: () => void;
-  /** The packet that has not come whole, in pieces. */
-  #pieces: Buffer[] = [];
+  readonly #check: PacketCheck;
+  /** The packet that has not come whole: `#partBytes` in a buffer with room for more. */
+  #part: Buffer = none;
+  #partBytes = 0;
   /** Bytes that it still lacks, as far as its header is known. */
   #missing = 0;
+  /** Where the body of the packet begins whose end was looked for last. */
+  #body = 0;
   #isFirst = true;
   /** Until the client is accepted a PINGREQ is left to the broker: the first answer must be the CONNACK [MQTT-3.2.0-1]. */
   answersPings = false;
   sawDisconnect = false;
+  /** Whole packets so far. */
+  packets = 0;
+  /** PINGREQs so far that were taken out. */
+  pings = 0;
 
-  constructor(maxPacketBytes: number, onPing: () => void) {
-    this.#maxPacketBytes = maxPacketBytes;
-    this.#onPing = onPing;
+  constructor(check: PacketCheck) {
+    this.#check = check;
   }
 
-  /** Appends the packets that are whole now to `runs`. Throws FrameError: the connection must be closed. */
+  /** What the packet that has not come whole takes of memory. */
+  get partBytes(): number {
+    return this.#part.length;
+  }
+
+  /** Appends the packets that are whole now to `runs`. Throws Violation: the connection must be closed. */
   read(chunk: Buffer, runs: FrameRun[]): void {
-    if (this.#pieces.length > 0) {
-      this.#pieces.push(chunk);
-      this.#missing -= chunk.length;
-      if (this.#missing > 0) return;
-      chunk = Buffer.concat(this.#pieces);
-      this.#pieces = [];
+    if (this.#partBytes > 0) {
+      if (chunk.length < this.#missing) {
+        this.#append(chunk);
+        return;
+      }
+      chunk = Buffer.concat([this.#part.subarray(0, this.#partBytes), chunk]);
+      this.#part = none;
+      this.#partBytes = 0;
     }
     const rest = this.#cut(chunk, runs);
-    if (rest.length > 0) this.#pieces.push(rest);
+    if (rest.length > 0) this.#append(rest);
+  }
+
+  /** Copies: a slice would keep everything that was read with it, and single bytes would each cost a buffer. */
+  #append(bytes: Buffer): void {
+    const needed = this.#partBytes + bytes.length;
+    if (needed > this.#part.length) {
+      const whole = this.#partBytes + this.#missing;
+      const size = Math.max(needed, Math.min(Math.max(2 * needed, smallestPartBytes), whole));
+      const larger = Buffer.allocUnsafeSlow(size);
+      this.#part.copy(larger, 0, 0, this.#partBytes);
+      this.#part = larger;
+    }
+    bytes.copy(this.#part, this.#partBytes);
+    this.#partBytes = needed;
+    this.#missing -= bytes.length;
   }
 
   /** The bytes after the last whole packet. */
   #cut(bytes: Buffer, runs: FrameRun[]): Buffer {
+    const firstRun = runs.length;
+    const pingsBefore = this.pings;
     let runStart = 0;
+    let messages = 0;
     let pubrel: number | null = null;
     let at = 0;
     const endRun = (end: number) => {
-      if (end > runStart) runs.push({ bytes: bytes.subarray(runStart, end), pubrel });
+      if (end > runStart) runs.push({ bytes: bytes.subarray(runStart, end), messages, pubrel });
       runStart = end;
+      messages = 0;
       pubrel = null;
     };
     while (at < bytes.length) {
       const end = this.#endOfPacket(bytes, at);
       if (end > bytes.length) {
-        this.#missing = end - bytes.length;
+        // `#append` takes off what is there of it.
+        this.#missing = end - at;
         break;
       }
-      const type = bytes[at]!;
+      this.#check.packet(bytes, at, this.#body, end);
+      this.packets++;
+      const type = bytes[at]! >> 4;
       if (this.#isFirst) {
         // Alone, so that nothing behind it reaches the broker before the client is accepted.
         this.#isFirst = false;
         endRun(end);
-      } else if (type === firstByte.pingreq && this.answersPings) {
-        if (end - at !== 2) throw new FrameError('a PINGREQ with a body');
+      } else if (type === packetType.publish) {
+        messages++;
+      } else if (type === packetType.pingreq && this.answersPings) {
         endRun(at);
         runStart = end;
-        this.#onPing();
-      } else if (type === firstByte.pubrel && end - at === 4) {
+        this.pings++;
+      } else if (type === packetType.pubrel) {
         endRun(at);
         pubrel = bytes.readUInt16BE(at + 2);
-      } else if (type === firstByte.disconnect) {
+      } else if (type === packetType.disconnect) {
         this.sawDisconnect = true;
       }
       at = end;
     }
     endRun(at);
+    // A few small packets must not keep all in memory that was read with them.
+    const otherBytes = 2 * (this.pings - pingsBefore) + bytes.length - at;
+    if (2 * otherBytes > bytes.length) copyRuns(runs, firstRun);
     return at === bytes.length ? none : bytes.subarray(at);
   }
 
@@ -95,12 +134,53 @@ export class FrameReader {
       if (byte === undefined) return at + i + 1;
       length += (byte & 0x7f) * 2 ** (7 * (i - 1));
       if ((byte & 0x80) !== 0) continue;
-      const packetBytes = 1 + i + length;
-      if (packetBytes > this.#maxPacketBytes) {
-        throw new FrameError(`a packet of ${packetBytes} bytes is over the limit of ${this.#maxPacketBytes}`);
-      }
-      return at + packetBytes;
+      this.#body = at + i + 1;
+      this.#check.header(bytes[at]!, 1 + i + length);
+      return this.#body + length;
     }
-    throw new FrameError('a remaining length of more than four bytes');
+    throw new Violation('malformed_packet', 'a remaining length of more than four bytes');
+  }
+}
+
+/**
+ * Cuts a run before its first packet that `mayPass` says no to. Returns what is before it and the rest, `null` where
+ * there is nothing.
+ */
+export function splitRun(
+  run: FrameRun,
+  mayPass: (firstByte: number, packetBytes: number) => boolean,
+): readonly [FrameRun | null, FrameRun | null] {
+  const { bytes, messages, pubrel } = run;
+  let passed = 0;
+  let at = 0;
+  while (at < bytes.length) {
+    const end = endOfWhole(bytes, at);
+    if (!mayPass(bytes[at]!, end - at)) break;
+    if (bytes[at]! >> 4 === packetType.publish) passed++;
+    at = end;
+  }
+  if (at === 0) return [null, run];
+  if (at === bytes.length) return [run, null];
+  return [
+    { bytes: bytes.subarray(0, at), messages: passed, pubrel },
+    { bytes: bytes.subarray(at), messages: messages - passed, pubrel: null },
+  ];
+}
+
+/** The end of a packet that is known to be whole. */
+function endOfWhole(bytes: Buffer, at: number): number {
+  let length = 0;
+  let i = 1;
+  do length += (bytes[at + i]! & 0x7f) << (7 * (i - 1));
+  while ((bytes[at + i++]! & 0x80) !== 0);
+  return at + i + length;
+}
+
+function copyRuns(runs: FrameRun[], from: number): void {
+  for (let i = from; i < runs.length; i++) {
+    const { bytes } = runs[i]!;
+    const own = Buffer.allocUnsafeSlow(bytes.length);
+    bytes.copy(own);
+    runs[i] = { ...runs[i]!, bytes: own };
   }
 }

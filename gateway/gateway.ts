@@ -1,6 +1,6 @@
-/** MQTT in: puts the stages together. Socket → frames → broker → hold → append → acknowledge. */
+/** MQTT in: puts the stages together. Socket → admission → frames → broker → hold → append → acknowledge. */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { createServer, type DropArgument, type Server, type Socket } from 'node:net';
 import type { Aedes } from 'aedes';
 import type { Bus } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
@@ -9,9 +9,11 @@ import { emptyGatewayLedger } from '../core/ledger.ts';
 import type { Logger } from '../core/log.ts';
 import type { GatewayStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
+import { Admission } from './admission.ts';
 import { checkExposure } from './auth.ts';
 import { openBroker } from './broker.ts';
 import { Clients } from './clients.ts';
+import { Closed } from './closed.ts';
 import { Ingest } from './ingest.ts';
 import { RareLog } from './log-rarely.ts';
 import type { GatewayOptions } from './options.ts';
@@ -37,6 +39,8 @@ interface Running {
   readonly ingest: Ingest;
   readonly presence: Presence;
   readonly clients: Clients;
+  readonly closed: Closed;
+  readonly admission: Admission;
   readonly broker: Aedes;
   readonly server: Server;
   readonly stopTicks: () => void;
@@ -44,6 +48,8 @@ interface Running {
 
 /** So that a peer that vanished is noticed though it asked for no keepalive. */
 const tcpKeepaliveMs = 60_000;
+/** What a socket that is not read keeps of its client, beside one read of at most 64 KiB; and of answers that are not read. */
+const socketBufferBytes = 16 * 1024;
 
 export class Gateway {
   readonly #context: GatewayContext;
@@ -86,7 +92,7 @@ export class Gateway {
 
   status(): GatewayStatus {
     const { instance, version, clock } = this.#context;
-    const { ingest, broker, server } = this.#running ?? {};
+    const { ingest, clients, closed, admission, server } = this.#running ?? {};
     const nowMs = clock.nowMs();
     const problems = this.ready();
     return {
@@ -97,10 +103,16 @@ export class Gateway {
       atMs: nowMs,
       ready: problems.length === 0,
       problems,
-      clients: broker?.connectedClients ?? 0,
+      connections: admission?.connections ?? 0,
+      clients: clients?.accepted ?? 0,
       mqtt: server?.listening === true ? this.address() : null,
       ledger: ingest?.ledger ?? emptyGatewayLedger(),
+      heldBytes: ingest?.caps.heldBytes ?? 0,
+      readAheadBytes: clients?.readAhead.bytes ?? 0,
       throttled: ingest?.caps.throttledTimes ?? 0,
+      slowed: clients?.slowedTimes ?? 0,
+      connectsDelayed: admission?.delayed ?? 0,
+      closed: { ...closed?.counts },
       ackMs: ingest?.ackTimes.quantiles(nowMs) ?? null,
       spool: ingest?.spool?.status() ?? null,
     };
@@ -125,10 +137,15 @@ export class Gateway {
     const partitions = spool?.partitionCount ?? (await bus.partitionCount(topics.raw));
     const ingest = new Ingest({ bus, topics, instance, partitions, spool, options, clock, log });
     const presence = new Presence(bus, topics.deviceStatus, clock, log);
-    const clients = new Clients({ options, ingest, presence, clock });
-    const rareLog = new RareLog(log, clock);
-    const broker = await openBroker(options.connectTimeoutMs, clients, log, rareLog);
-    const server = this.#createServer(clients, broker, rareLog);
+    const closed = new Closed(new RareLog(log, clock));
+    const clients = new Clients({ options, ingest, presence, closed, clock });
+    const broker = await openBroker(clients, log);
+    const letIn = (socket: Socket) => {
+      clients.add(socket);
+      broker.handle(socket);
+    };
+    const admission = new Admission({ options, closed, clock, letIn });
+    const server = this.#createServer(admission, closed);
     await this.#listen(server).catch(async (error) => {
       await closeBroker(broker);
       await ingest.close();
@@ -139,20 +156,21 @@ export class Gateway {
     ingest.start();
     presence.start();
     clients.start();
-    this.#running = { ingest, presence, clients, broker, server, stopTicks };
+    this.#running = { ingest, presence, clients, closed, admission, broker, server, stopTicks };
   }
 
   async #close(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
     await this.#starting?.catch(() => {});
     if (this.#running === null) return;
-    const { ingest, presence, clients, broker, server, stopTicks } = this.#running;
+    const { ingest, presence, clients, admission, broker, server, stopTicks } = this.#running;
     const { clock } = this.#context;
     const untilMs = clock.nowMs() + deadlineMs;
     const leftMs = () => Math.max(0, untilMs - clock.nowMs());
 
     server.close();
     stopTicks();
+    admission.close();
     clients.drain();
     await ingest.drain(leftMs() * 0.7);
     const unacknowledged = ingest.ledger.held;
@@ -176,15 +194,13 @@ export class Gateway {
     return spool == null ? null : Spool.open({ bus, topic: topics.raw, settings: spool, clock, log });
   }
 
-  #createServer(clients: Clients, broker: Aedes, rareLog: RareLog): Server {
-    const { maxConnections } = this.#options;
-    const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs };
-    const server = createServer(tcp, (socket) => {
-      clients.add(socket);
-      broker.handle(socket);
-    });
-    server.maxConnections = maxConnections;
-    server.on('drop', () => rareLog.warn({ maxConnections }, 'more connections than allowed; one was closed'));
+  #createServer(admission: Admission, closed: Closed): Server {
+    const keepAlive = { keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs };
+    const tcp = { noDelay: true, ...keepAlive, highWaterMark: socketBufferBytes, pauseOnConnect: true };
+    const server = createServer(tcp, (socket) => admission.open(socket));
+    // A worker of a cluster would else offer the connection to the next one, and that again.
+    Object.assign(server, { maxConnections: this.#options.maxConnections, dropMaxConnection: true });
+    server.on('drop', (drop?: DropArgument) => closed.add('too_many_connections', { address: drop?.remoteAddress }));
     return server;
   }
 

@@ -9,9 +9,27 @@ export interface GatewayOptions {
   readonly credentials: { readonly username: string; readonly password: string } | null;
   /** Allows a non-loopback address without credentials. */
   readonly insecure: boolean;
-  /** A larger packet ends its connection at its header. */
+  /** A larger packet ends its connection at its header: `packets.ts`, as the next five. */
   readonly maxPacketBytes: number;
+  readonly maxConnectBytes: number;
+  readonly maxTopicBytes: number;
+  readonly maxTopicLevels: number;
+  readonly maxClientIdBytes: number;
+  /** Topics that one connection may ask for; none is granted. */
+  readonly maxSubscriptions: number;
+  /** Packet ids without their PUBREL: `qos2.ts`. */
+  readonly maxUnfinishedQos2PerClient: number;
+  readonly maxUnfinishedQos2: number;
+  /** How fast one client is read: `pace.ts`. */
+  readonly maxMessagesPerSecond: number;
+  readonly maxBytesPerSecond: number;
+  /** What is read and not yet handed to the broker, over all clients: `read-ahead.ts`. */
+  readonly maxReadAheadBytes: number;
+  readonly maxUnfinishedBytes: number;
+  /** Who is let in: `admission.ts`. */
   readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
+  readonly maxConnectsPerSecond: number;
   /** Time a connection has to send CONNECT. */
   readonly connectTimeoutMs: number;
   /** A client that asks for a longer keepalive, or for none, is given this one: a peer that vanished is noticed. */

@@ -9,8 +9,9 @@ import type { Logger } from '../core/log.ts';
 import type { Route } from '../core/route.ts';
 import type { Connection } from './connection.ts';
 
-/** Devices that are online at most; more are not told of. */
+/** Devices that are online at most, over all connections and of one; more are not told of. */
 const maxDevices = 100_000;
+const maxDevicesPerConnection = 10_000;
 /** Changes that wait at most; at the bound the oldest is given up. */
 const maxWaiting = 20_000;
 const maxBatchRecords = 1000;
@@ -52,7 +53,8 @@ export class Presence {
   /** A message of the device `key` came. */
   heard(key: string, { site, device }: Route, speaker: Speaker): void {
     const before = this.#speakers.get(key);
-    if (before === speaker || (before === undefined && this.#speakers.size >= maxDevices)) return;
+    if (before === speaker || speaker.devices.size >= maxDevicesPerConnection) return;
+    if (before === undefined && this.#speakers.size >= maxDevices) return;
     before?.devices.delete(key);
     this.#speakers.set(key, speaker);
     speaker.devices.add(key);

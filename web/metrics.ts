@@ -5,6 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ByReason, PartitionLedger } from '../core/ledger.ts';
 import {
+  closedReasons,
   deadLetterReasons,
   droppedReasons,
   ignoredReasons,
@@ -52,6 +53,7 @@ const metrics: readonly Metric[] = [
       gatewaysOf(statuses).flatMap((s) => samplesByReason(s.ledger.dropped, Object.keys(droppedReasons), {})),
   },
   gateway('held_messages', 'gauge', 'Messages taken and neither appended nor dropped yet.', (s) => s.ledger.held),
+  gateway('held_bytes', 'gauge', 'Their payload bytes.', (s) => s.heldBytes),
   gateway(
     'inherited_total',
     'counter',
@@ -66,8 +68,26 @@ const metrics: readonly Metric[] = [
   ),
   spool('spooled_total', 'counter', 'Messages that went into the spool in this run.', (s) => s.spooled),
   spool('drained_total', 'counter', 'Messages that left it for the bus in this run.', (s) => s.drained),
+  gateway('connections', 'gauge', 'TCP connections open, accepted or not.', (s) => s.connections),
   gateway('clients', 'gauge', 'Clients connected.', (s) => s.clients),
-  gateway('throttled_total', 'counter', 'Times a client was not read because a cap was reached.', (s) => s.throttled),
+  gateway('read_ahead_bytes', 'gauge', 'Bytes read from clients and not yet taken.', (s) => s.readAheadBytes),
+  gateway('throttled_total', 'counter', 'Times a client had to wait because a cap was reached.', (s) => s.throttled),
+  gateway('slowed_total', 'counter', 'Times a client was not read because it had sent too fast.', (s) => s.slowed),
+  gateway(
+    'connects_delayed_total',
+    'counter',
+    'Connections that had to wait because more came than the connect rate.',
+    (s) => s.connectsDelayed,
+  ),
+  {
+    role: 'gateway',
+    name: 'sluice_gateway_closed_total',
+    help: 'Connections that the gateway refused or ended in this run, by reason (docs/reasons.md).',
+    type: 'counter',
+    labels: ['reason'],
+    samples: (statuses) =>
+      gatewaysOf(statuses).flatMap((s) => samplesByReason(s.closed, Object.keys(closedReasons), {})),
+  },
   {
     role: 'gateway',
     name: 'sluice_gateway_ack_seconds',

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { configReference } from '../../core/config.ts';
 import { errorCodes } from '../../core/errors.ts';
 import {
+  closedReasons,
   deadLetterReasons,
   droppedReasons,
   ignoredReasons,
@@ -41,6 +42,7 @@ describe('docs/reasons.md', () => {
     ['A reading is rejected', rejectedReasons],
     ['A reading is stored, but in no window', notWindowedReasons],
     ['The gateway does not append a message', droppedReasons],
+    ['The gateway closes a connection', closedReasons],
   ])('%s: every reason, as the code explains it', (title, reasons) => {
     const section = page('reasons.md')
       .split('\n## ')

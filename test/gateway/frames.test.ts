@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { FrameReader, type FrameRun } from '../../gateway/frames.ts';
+import { FrameReader, type FrameRun, splitRun } from '../../gateway/frames.ts';
+import { PacketCheck } from '../../gateway/packets.ts';
+import { defaults } from './harness.ts';
 import { connectPacket, disconnect, frame, pingreq, publishPacket, pubrel } from './raw-client.ts';
 
 function reader(maxPacketBytes = 1000) {
   const runs: FrameRun[] = [];
-  let pings = 0;
-  const frames = new FrameReader(maxPacketBytes, () => pings++);
-  return { frames, runs, read: (bytes: Buffer) => frames.read(bytes, runs), pings: () => pings };
+  const frames = new FrameReader(new PacketCheck({ ...defaults, maxPacketBytes }));
+  return { frames, runs, read: (bytes: Buffer) => frames.read(bytes, runs), pings: () => frames.pings };
 }
 
 const bytesOf = (runs: readonly FrameRun[]) => Buffer.concat(runs.map(({ bytes }) => bytes));
@@ -84,8 +85,9 @@ describe('FrameReader', () => {
 
   it('takes a packet of exactly the limit and refuses one byte more at its header', () => {
     const { runs, read } = reader(130);
-    const fits = frame(0x30, Buffer.alloc(127));
-    const larger = frame(0x30, Buffer.alloc(128));
+    const fits = publishPacket({ qos: 0, topic: 'a', payload: 'x'.repeat(124) });
+    const larger = publishPacket({ qos: 0, topic: 'a', payload: 'x'.repeat(125) });
+    expect([fits.length, larger.length]).toEqual([129, 131]);
     read(connectPacket());
     expect(() => read(fits)).not.toThrow();
     expect(runs).toHaveLength(2);
@@ -94,13 +96,58 @@ describe('FrameReader', () => {
 
   it('refuses a remaining length of more than four bytes', () => {
     const { read } = reader();
-    expect(() => read(Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff]))).toThrow(/more than four bytes/);
+    expect(() => read(Buffer.from([0x10, 0xff, 0xff, 0xff, 0xff]))).toThrow(/more than four bytes/);
   });
 
   it('refuses a PINGREQ with a body', () => {
     const { frames, read } = reader();
     read(connectPacket());
     frames.answersPings = true;
-    expect(() => read(frame(0xc0, Buffer.from([1])))).toThrow(/PINGREQ/);
+    expect(() => read(frame(0xc0, Buffer.from([1])))).toThrow(/type 12/);
+  });
+
+  it('keeps of a packet that drips in about what has come of it, and nothing once it is whole', () => {
+    const { frames, read } = reader(100_000);
+    read(connectPacket());
+    const large = publishPacket({ payload: 'x'.repeat(50_000) });
+    for (let i = 0; i < large.length - 1; i++) {
+      read(large.subarray(i, i + 1));
+      expect(frames.partBytes).toBeLessThanOrEqual(Math.max(64, 2 * (i + 1)));
+    }
+    expect(frames.partBytes).toBeLessThanOrEqual(large.length);
+    read(large.subarray(-1));
+    expect(frames.partBytes).toBe(0);
+  });
+
+  it('lets a small packet keep no more than itself of all that was read with it', () => {
+    const { frames, runs, read } = reader();
+    read(connectPacket());
+    frames.answersPings = true;
+    runs.length = 0;
+    read(Buffer.concat([publishPacket(), ...Array.from({ length: 500 }, pingreq)]));
+    expect(runs[0]!.bytes).toEqual(publishPacket());
+    expect(runs[0]!.bytes.buffer.byteLength).toBeLessThan(16_384);
+  });
+});
+
+describe('splitRun', () => {
+  const packets = [publishPacket({ id: 1 }), pubrel(3), publishPacket({ id: 2, payload: 'x'.repeat(300) })];
+  const run: FrameRun = { bytes: Buffer.concat(packets), messages: 2, pubrel: null };
+
+  it('cuts before the first packet that may not pass', () => {
+    const [passed, rest] = splitRun(run, (_first, bytes) => bytes < 300);
+    expect(passed).toEqual({ bytes: Buffer.concat(packets.slice(0, 2)), messages: 1, pubrel: null });
+    expect(rest).toEqual({ bytes: packets[2], messages: 1, pubrel: null });
+  });
+
+  it('gives all or nothing where nothing has to be cut', () => {
+    expect(splitRun(run, () => true)).toEqual([run, null]);
+    expect(splitRun(run, () => false)).toEqual([null, run]);
+  });
+
+  it('tells the first byte and the size of each packet', () => {
+    const seen: number[][] = [];
+    splitRun(run, (firstByte, bytes) => seen.push([firstByte, bytes]) > 0);
+    expect(seen).toEqual(packets.map((packet) => [packet[0], packet.length]));
   });
 });

@@ -15,16 +15,16 @@ export interface Packet {
 export const type = { connack: 2, puback: 4, pubrec: 5, pubcomp: 7, suback: 9, pingresp: 13 } as const;
 
 export interface ConnectOptions {
-  readonly clientId?: string;
+  readonly clientId?: string | Buffer;
   readonly clean?: boolean;
   readonly keepaliveSeconds?: number;
   readonly protocolLevel?: number;
-  readonly will?: { readonly topic: string; readonly payload: string; readonly qos: number };
-  readonly credentials?: { readonly username: string; readonly password: string };
+  readonly will?: { readonly topic: string | Buffer; readonly payload: string; readonly qos: number };
+  readonly credentials?: { readonly username: string | Buffer; readonly password: string };
 }
 
 export interface PublishOptions {
-  readonly topic?: string;
+  readonly topic?: string | Buffer;
   readonly payload?: string | Buffer;
   readonly qos?: 0 | 1 | 2;
   readonly id?: number;
@@ -47,9 +47,9 @@ export class RawClient {
     });
   }
 
-  /** Connects TCP only. */
-  static async open(port: number): Promise<RawClient> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  /** Connects TCP only. `from`: the address it comes from, any of 127.0.0.0/8. */
+  static async open(port: number, from = '127.0.0.1'): Promise<RawClient> {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true });
     await once(socket, 'connect');
     return new RawClient(socket);
   }
@@ -67,6 +67,11 @@ export class RawClient {
   async received(packetType: number, count = 1): Promise<number[]> {
     await eventually(() => this.ids(packetType).length >= count, { what: `${count} packets of type ${packetType}` });
     return this.ids(packetType);
+  }
+
+  /** Reads nothing more: what it is sent stays in the buffers of the network. */
+  stopReading(): void {
+    this.socket.pause();
   }
 
   async closed(): Promise<void> {
@@ -123,8 +128,12 @@ export function disconnect(): Buffer {
   return frame(0xe0);
 }
 
-export function subscribe(id: number, topic: string): Buffer {
-  return frame(0x82, uint16(id), text(topic), Buffer.from([1]));
+export function subscribe(id: number, ...topics: readonly (string | Buffer)[]): Buffer {
+  return frame(0x82, uint16(id), ...topics.flatMap((topic) => [text(topic), Buffer.from([1])]));
+}
+
+export function unsubscribe(id: number, ...topics: readonly (string | Buffer)[]): Buffer {
+  return frame(0xa2, uint16(id), ...topics.map(text));
 }
 
 export function frame(first: number, ...parts: Buffer[]): Buffer {
@@ -138,7 +147,7 @@ export function frame(first: number, ...parts: Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([first, ...length]), body]);
 }
 
-function text(value: string): Buffer {
+function text(value: string | Buffer): Buffer {
   return Buffer.concat([uint16(Buffer.byteLength(value)), Buffer.from(value)]);
 }
 

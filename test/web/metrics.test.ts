@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { emptyPartitionLedger } from '../../core/ledger.ts';
+import { closedReasons } from '../../core/reasons.ts';
 import type { PipelineStatus } from '../../core/status.ts';
 import { metricNames } from '../../web/metrics.ts';
 import { gatewayStatus, openRig, processorStatus } from './harness.ts';
@@ -26,6 +27,8 @@ const ledger = {
   notWindowed: { no_number: 2 },
 };
 
+const closed = { bad_text: 4, keepalive_timeout: 1 };
+
 const spool = { records: 20, bytes: 3000, maxBytes: 9000, oldestMs: 400, spooled: 9, drained: 6 };
 
 const statuses: PipelineStatus[] = [
@@ -33,10 +36,23 @@ const statuses: PipelineStatus[] = [
     'g',
     1000,
     { received: 50, inherited: 20, appended: 41, spooled: 20, dropped: { qos0_over_cap: 7 }, held: 2 },
-    { clients: 3, throttled: 5, ackMs: { p50: 4, p99: 30 }, spool },
+    {
+      connections: 4,
+      clients: 3,
+      heldBytes: 90,
+      readAheadBytes: 70,
+      throttled: 5,
+      slowed: 6,
+      connectsDelayed: 8,
+      closed,
+      ackMs: { p50: 4, p99: 30 },
+      spool,
+    },
   ),
   processorStatus('p', 5000, { 3: ledger }, { pointsWritten: 21, rollupsWritten: 6, alertsRaised: 2, devices: 8 }),
 ];
+
+const closedSeries = (reason: string) => `sluice_gateway_closed_total{reason="${reason}"}`;
 
 async function scrape(status: () => readonly PipelineStatus[]): Promise<Map<string, number>> {
   const { get } = await openRig({ page: false, status });
@@ -68,8 +84,16 @@ test('every counter of the ledgers, as they are when someone asks', async () => 
     sluice_gateway_spool_oldest_age_seconds: 0.6,
     sluice_gateway_spool_spooled_total: 9,
     sluice_gateway_spool_drained_total: 6,
+    sluice_gateway_held_bytes: 90,
+    sluice_gateway_read_ahead_bytes: 70,
+    sluice_gateway_connections: 4,
     sluice_gateway_clients: 3,
     sluice_gateway_throttled_total: 5,
+    sluice_gateway_slowed_total: 6,
+    sluice_gateway_connects_delayed_total: 8,
+    ...Object.fromEntries(Object.keys(closedReasons).map((reason) => [closedSeries(reason), 0])),
+    [closedSeries('bad_text')]: 4,
+    [closedSeries('keepalive_timeout')]: 1,
     'sluice_gateway_ack_seconds{quantile="0.5"}': 0.004,
     'sluice_gateway_ack_seconds{quantile="0.99"}': 0.03,
   });

@@ -1,0 +1,84 @@
+/**
+ * The door: which TCP connections are let in, and when. More from one address than it may have are closed. More than
+ * the connect rate wait, unread and in order, until it is their turn: after an outage a whole fleet comes at once, and
+ * refused devices would only come again.
+ */
+import type { Socket } from 'node:net';
+import type { Clock } from '../core/clock.ts';
+import { Addresses } from './addresses.ts';
+import type { Closed } from './closed.ts';
+import type { GatewayOptions } from './options.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+const everyMs = 10;
+
+export interface AdmissionContext {
+  readonly options: Pick<GatewayOptions, 'maxConnectionsPerAddress' | 'maxConnectsPerSecond'>;
+  readonly closed: Closed;
+  readonly clock: Clock;
+  /** It is the turn of the connection. */
+  readonly letIn: (socket: Socket) => void;
+}
+
+export class Admission {
+  readonly #context: AdmissionContext;
+  readonly #addresses: Addresses;
+  readonly #rate: TokenBucket;
+  /** In the order in which they came. */
+  readonly #waiting = new Set<Socket>();
+  #stopTicking: (() => void) | null = null;
+  /** That are open now, whoever they are. */
+  connections = 0;
+  /** How many had to wait. */
+  delayed = 0;
+
+  constructor(context: AdmissionContext) {
+    const { options, clock } = context;
+    this.#context = context;
+    this.#addresses = new Addresses(options.maxConnectionsPerAddress);
+    this.#rate = new TokenBucket(options.maxConnectsPerSecond, clock.nowMs());
+  }
+
+  /** A connection that was opened and is not read yet. */
+  open(socket: Socket): void {
+    const address = socket.remoteAddress ?? '';
+    socket.on('error', () => {});
+    if (!this.#addresses.enter(address)) {
+      this.#context.closed.add('too_many_from_address', { address });
+      socket.destroy();
+      return;
+    }
+    this.connections++;
+    socket.once('close', () => {
+      this.connections--;
+      this.#addresses.leave(address);
+      this.#waiting.delete(socket);
+    });
+    this.#waiting.add(socket);
+    this.#letIn();
+    if (!this.#waiting.has(socket)) return;
+    this.delayed++;
+    this.#stopTicking ??= this.#context.clock.every(everyMs, () => this.#letIn());
+  }
+
+  /** Lets no one in any more. */
+  close(): void {
+    this.#stopTicking?.();
+    for (const socket of this.#waiting) {
+      this.#context.closed.add('gateway_closed', { address: socket.remoteAddress });
+      socket.destroy();
+    }
+  }
+
+  #letIn(): void {
+    const nowMs = this.#context.clock.nowMs();
+    for (const socket of this.#waiting) {
+      if (this.#rate.waitMs(nowMs) > 0) return;
+      this.#rate.take(1, nowMs);
+      this.#waiting.delete(socket);
+      this.#context.letIn(socket);
+    }
+    this.#stopTicking?.();
+    this.#stopTicking = null;
+  }
+}
