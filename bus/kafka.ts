@@ -1,12 +1,13 @@
 /** The event bus on Kafka: the contract of `bus/port.ts`, through kafkajs. What it keeps from us is in `docs/adr/0006`. */
 import { randomUUID } from 'node:crypto';
-import { type Admin, type Consumer, Kafka, type KafkaConfig, logLevel } from 'kafkajs';
+import type { Admin, Consumer, KafkaConfig } from 'kafkajs';
 import type { Clock } from '../core/clock.ts';
 import { isSluiceError, messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { partitionOf } from '../core/partition.ts';
 import type { TopicSpec } from '../core/topics.ts';
 import { sizeOf } from './kafka/chunks.ts';
+import { Kafka, logLevel } from './kafka/client.ts';
 import { KafkaConsumption } from './kafka/consumption.ts';
 import { busClosed, isTopicMissing, topicMissing, unavailable } from './kafka/errors.ts';
 import { Lane } from './kafka/lane.ts';
@@ -50,7 +51,7 @@ export class KafkaBus implements Bus {
   readonly kind = 'kafka';
   readonly lanes: number;
   readonly #options: KafkaBusOptions;
-  readonly #kafka: Kafka;
+  readonly #kafka: InstanceType<typeof Kafka>;
   readonly #admin: Admin;
   readonly #lanes: readonly Lane[];
   readonly #partitionCounts = new Map<string, Promise<number>>();
