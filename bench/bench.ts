@@ -6,10 +6,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { arch, cpus, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { startInflux } from '../test/support/influx-server.ts';
 import { startKafka } from '../test/support/kafka-server.ts';
-import { measureGateway, paced, saturated } from './gateway.ts';
+import { measureFairness } from './fairness.ts';
+import { measureClients, measureGateway, paced, saturated } from './gateway.ts';
+import { measureIdle } from './idle.ts';
 import { measureProcessor } from './processor.ts';
 import { soak } from './soak.ts';
 
@@ -19,26 +21,34 @@ const { values: flags } = parseArgs({
     only: { type: 'string' },
     soak: { type: 'string' },
     rate: { type: 'string', default: '5000' },
+    clients: { type: 'string', default: '10000' },
+    seconds: { type: 'string', default: '20' },
     embedded: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 
+/** Measured when none is named. */
+const usualParts = ['gateway', 'paced', 'processor'];
+
 if (flags.help) {
-  console.log(`npm run bench -- [--messages N] [--only gateway|paced|processor] [--soak SECONDS [--rate R]] [--embedded] [--json]
+  console.log(`npm run bench -- [--messages N] [--only PART] [--soak SECONDS [--rate R]] [--embedded] [--json]
   --messages N   messages measured, after a warm-up of a fifth of it (500000)
-  --only PART    measure one part: the gateway saturated, the gateway at 6,000 msg/s over 200 connections, or the processor
+  --only PART    measure one part; default: the first three
+                   gateway    the gateway saturated over 100 connections
+                   paced      the gateway at 6,000 msg/s over 200 connections
+                   processor  the processor
+                   clients    the gateway saturated over 1,000 connections, and at half of that
+                   idle       memory of the gateway for clients that say nothing
+                   fairness   what a device that floods does to the acknowledgements of others
+  --clients N    of idle (10000)
+  --seconds N    of each round of fairness (20)
   --soak SECONDS instead: memory of both under a steady load
   --rate R       of the soak, messages per second (5000)
   --embedded     on the embedded bus and store; default: real Kafka and InfluxDB, where they can be had
   --json         print JSON`);
   process.exit(0);
-}
-
-if (flags.only !== undefined && !['gateway', 'paced', 'processor'].includes(flags.only)) {
-  console.error(`--only ${flags.only}: there are gateway, paced and processor`);
-  process.exit(2);
 }
 
 /** What a run is measured on: the environment of each measured part, with topics and buckets of its own. */
@@ -79,18 +89,26 @@ async function openServices(): Promise<{
   };
 }
 
+const messages = Number(flags.messages);
+const parts: Record<string, (env: Record<string, string>) => Promise<object>> = {
+  gateway: (env) => measureGateway(env, messages, saturated),
+  paced: (env) => measureGateway(env, messages, paced),
+  processor: (env) => measureProcessor(env, messages),
+  clients: (env) => measureClients(env, messages),
+  idle: (env) => measureIdle(env, Number(flags.clients)),
+  fairness: (env) => measureFairness(env, Number(flags.seconds)),
+};
+if (flags.only !== undefined && !Object.hasOwn(parts, flags.only)) {
+  console.error(`--only ${flags.only}: there are ${Object.keys(parts).join(', ')}`);
+  process.exit(2);
+}
+
 const services = await openServices();
 try {
-  const messages = Number(flags.messages);
-  const parts: Record<string, () => Promise<object>> = {
-    gateway: () => measureGateway(services.env('gateway'), messages, saturated),
-    paced: () => measureGateway(services.env('paced'), messages, paced),
-    processor: () => measureProcessor(services.env('processor'), messages),
-  };
   const results: Record<string, object> = {};
   if (flags.soak === undefined) {
-    for (const part of flags.only === undefined ? Object.keys(parts) : [flags.only])
-      results[part] = await parts[part]!();
+    for (const part of flags.only === undefined ? usualParts : [flags.only])
+      results[part] = await parts[part]!(services.env(part));
   } else {
     results.soak = await soak(services.env('soak'), Number(flags.soak), Number(flags.rate));
   }
@@ -104,7 +122,7 @@ try {
     console.log(JSON.stringify({ on: services.names, machine, results }, null, 2));
   } else {
     console.log(`on ${services.names}; Node ${machine.node}, ${machine.cores} × ${machine.cpu}`);
-    for (const [part, figures] of Object.entries(results)) console.log(part, figures);
+    for (const [part, figures] of Object.entries(results)) console.log(part, inspect(figures, { depth: null }));
   }
 } finally {
   await services.close();

@@ -16,6 +16,8 @@ export interface GatewayFigures {
 export const saturated: Load = { connections: 100, inflight: 10, rate: null };
 /** As devices send: one packet per segment. */
 export const paced: Load = { connections: 200, inflight: 10, rate: 6000 };
+/** Many connections, as fast as they are acknowledged. */
+const crowded: Load = { connections: 1000, inflight: 10, rate: null };
 
 export async function measureGateway(
   env: Record<string, string>,
@@ -39,4 +41,11 @@ export async function measureGateway(
   } finally {
     await gateway.stop();
   }
+}
+
+/** What 1,000 clients get through, and how long an acknowledgement takes at half of that. */
+export async function measureClients(env: Record<string, string>, messages: number) {
+  const most = await measureGateway(env, messages, crowded);
+  const atHalf = await measureGateway(env, messages, { ...crowded, rate: Math.round(most.messagesPerSecond / 2) });
+  return { most, atHalf };
 }

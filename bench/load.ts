@@ -19,12 +19,17 @@ export interface LoadResult {
   readonly p99Ms: number;
 }
 
-export async function load(port: number, messages: number, { connections, inflight, rate }: Load): Promise<LoadResult> {
-  const program = join(import.meta.dirname, 'mqtt-load.ts');
-  const numbers = { port, messages, connections, inflight, ...(rate !== null && { rate }) };
-  const args = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+export async function load(port: number, messages: number, how: Load): Promise<LoadResult> {
+  const child = startLoad(port, messages, how);
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
   if (code !== 0) throw new Error(`the load generator ended with ${code}`);
   return JSON.parse(output) as LoadResult;
+}
+
+/** For one that is ended by whoever started it. `name`: what the names of its devices begin with. */
+export function startLoad(port: number, messages: number, { connections, inflight, rate }: Load, name = 'load') {
+  const program = join(import.meta.dirname, 'mqtt-load.ts');
+  const given = { port, messages, connections, inflight, name, ...(rate !== null && { rate }) };
+  const args = Object.entries(given).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
+  return spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
 }

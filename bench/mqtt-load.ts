@@ -15,16 +15,18 @@ const { values: flags } = parseArgs({
     inflight: { type: 'string', default: '10' },
     messages: { type: 'string', default: '100000' },
     rate: { type: 'string' },
+    name: { type: 'string', default: 'load' },
     help: { type: 'boolean', default: false },
   },
 });
 
 if (flags.help || flags.port === undefined) {
-  console.log(`node bench/mqtt-load.ts --port P [--host H] [--connections N] [--inflight N] [--messages N] [--rate R]
+  console.log(`node bench/mqtt-load.ts --port P [--host H] [--connections N] [--inflight N] [--messages N] [--rate R] [--name TEXT]
   --connections N   devices, one connection each (100)
   --inflight N      the most messages of a connection without a PUBACK (10)
   --messages N      messages of all connections together (100000)
-  --rate R          messages per second, one packet per segment, the connections in turn; default: as fast as they are acknowledged`);
+  --rate R          messages per second, one packet per segment, the connections in turn; default: as fast as they are acknowledged
+  --name TEXT       what the names of its devices begin with (load)`);
   process.exit(flags.help ? 0 : 2);
 }
 
@@ -151,7 +153,7 @@ function fail(message: string): void {
 }
 
 const devices: Device[] = [];
-for (let i = 0; i < Number(flags.connections); i++) devices.push(await connectDevice(`load${i}`));
+for (let i = 0; i < Number(flags.connections); i++) devices.push(await connectDevice(`${flags.name}${i}`));
 setInterval(() => {
   if (performance.now() - lastAckAtMs > stalledAfterMs) fail(`nothing was acknowledged for ${stalledAfterMs} ms`);
 }, 1_000).unref();
