@@ -90,12 +90,8 @@ export class PacketCheck {
 
   /** One that is published to. */
   #topic(bytes: Buffer, from: number, to: number): void {
-    this.#topicSize(bytes, from, to);
     if (from === to || bytes[from] === dollar) throw new Violation('topic_not_allowed', 'no topic, or one with $');
-    for (let i = from; i < to; i++) {
-      const byte = bytes[i]!;
-      if (byte === plus || byte === hash) throw new Violation('topic_not_allowed', 'a wildcard in a PUBLISH');
-    }
+    if (this.#checkTopic(bytes, from, to)) throw new Violation('topic_not_allowed', 'a wildcard in a PUBLISH');
   }
 
   /** [MQTT-3.8.3-3], [MQTT-3.10.3-2]: at least one topic filter. */
@@ -109,19 +105,28 @@ export class PacketCheck {
       }
       const to = fieldEnd(bytes, at, end);
       if (to === at + 2) throw malformed('an empty topic filter');
-      this.#topicSize(bytes, at + 2, to);
+      this.#checkTopic(bytes, at + 2, to);
       if (hasQos && (to === end || bytes[to]! > 2)) throw malformed('a SUBSCRIBE with a QoS there is not');
       at = hasQos ? to + 1 : to;
     }
   }
 
-  #topicSize(bytes: Buffer, from: number, to: number): void {
+  /** Checks what a topic and a filter have in common, in one pass; returns whether there is a wildcard. */
+  #checkTopic(bytes: Buffer, from: number, to: number): boolean {
     const { maxTopicBytes, maxTopicLevels } = this.#limits;
     if (to - from > maxTopicBytes) throw new Violation('topic_too_long', `a topic of ${to - from} bytes`);
     let levels = 1;
-    for (let i = from; i < to; i++) if (bytes[i] === slash) levels++;
+    let hasWildcard = false;
+    let isPlain = true;
+    for (let i = from; i < to; i++) {
+      const byte = bytes[i]!;
+      if (byte === slash) levels++;
+      else if (byte < 0x20 || byte > 0x7e) isPlain = false;
+      else if (byte === plus || byte === hash) hasWildcard = true;
+    }
     if (levels > maxTopicLevels) throw new Violation('topic_too_deep', `a topic of ${levels} levels`);
-    if (!isText(bytes, from, to)) throw new Violation('bad_text', 'a topic that is no text');
+    if (!isPlain && !isText(bytes, from, to)) throw new Violation('bad_text', 'a topic that is no text');
+    return hasWildcard;
   }
 
   #connect(bytes: Buffer, body: number, end: number): void {
