@@ -46,6 +46,8 @@ const gatherMs = 100;
 /** A record or batch that is larger comes nevertheless, alone. */
 const fetchPartitionBytes = 256 * 1024;
 const servedWithinMs = 30_000;
+/** The client waits for the answers it is owed: from a broker that hangs they come late or never. */
+const disconnectedWithinMs = 3000;
 
 export class KafkaBus implements Bus {
   readonly kind = 'kafka';
@@ -257,7 +259,10 @@ export class KafkaBus implements Bus {
     await Promise.all(this.#lanes.map((lane) => lane.close()));
     // A group that was never joined is unknown to the broker: nothing to delete.
     if (this.#readerGroups.length > 0) await this.#admin.deleteGroups(this.#readerGroups).catch(() => {});
-    await this.#admin.disconnect();
+    const disconnected = new AbortController();
+    const tooLate = this.#options.clock.sleep(disconnectedWithinMs, disconnected.signal);
+    await Promise.race([this.#admin.disconnect(), tooLate]);
+    disconnected.abort();
   }
 
   #consumer(topic: string, groupId: string, sessionTimeoutMs: number, minBytes: number): Consumer {

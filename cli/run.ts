@@ -38,6 +38,8 @@ export async function runRoles(roles: Roles, flags: CommonFlags, { demo = false 
   await fleet?.stop();
   await pipeline.close();
   if (failure !== null) throw failure;
+  // Not left to the event loop: what a broker that hangs still owes us would keep the process until it is given up.
+  process.exit();
 }
 
 /** `worker`: its number, where this process is one of several that share the MQTT port. */

@@ -31,6 +31,8 @@ export async function runWorker(config: Config): Promise<void> {
   await pipeline.close();
   if (process.connected) process.disconnect();
   if (failure !== null) throw failure;
+  // As in `run.ts`.
+  process.exit();
 }
 
 /** Resolves when the primary says so, or is gone: then what is held is made durable and acknowledged all the same. */
