@@ -1,7 +1,7 @@
 /**
  * P1 and P2 over a stall of Kafka that the gateway does not survive: Kafka is stopped under load, messages go to the
- * spool, the gateway is killed, the next one starts without Kafka and goes on, and Kafka comes back. What was acknowledged
- * is in the raw topic, in order per device, stored and counted once.
+ * spool, the gateway is killed, the next one starts without Kafka and is told to end, a third one goes on, and Kafka comes
+ * back. What was acknowledged is in the raw topic, in order per device, stored and counted once.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -74,6 +74,9 @@ test.skipIf(!isAvailable('Kafka + InfluxDB'))(
     expect(await spooled(gateway)).toBeGreaterThanOrEqual(before);
     await more(1000);
     expect(await isReady(gateway), 'ready without Kafka').toBe(true);
+    expect(await gateway.stop(), 'exit code without Kafka').toBe(0);
+    gateway = await startGateway();
+    await more(200);
     process.kill(kafka.pid!, 'SIGCONT');
 
     await eventually(async () => (await spooled(gateway)) === 0, { withinMs: 20_000, everyMs: 100, what: 'drained' });
