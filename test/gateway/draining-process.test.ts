@@ -8,7 +8,7 @@ const draining = 'draining; a second signal ends at once';
 const ids = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 const publishes = (count: number) => ids(count).map((id) => publishPacket({ id }));
 
-describe('SIGTERM', () => {
+describe('SIGTERM', { timeout: 60_000 }, () => {
   it('takes no new clients, acknowledges what is held once it is durable, closes the clients, and exits with 0', async () => {
     const gateway = await startGatewayProcess();
     const client = await gateway.connect('d1');

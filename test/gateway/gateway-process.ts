@@ -53,7 +53,8 @@ export async function startGatewayProcess(args: readonly string[] = [], settings
       return unblock;
     },
     lastWords: () => role.log().filter((line) => !line.startsWith('{')),
-    logged: (message) => eventually(() => linesOf(role).find(({ msg }) => msg === message), { what: message }),
+    logged: (message) =>
+      eventually(() => linesOf(role).find(({ msg }) => msg === message), { withinMs: 20_000, what: message }),
   };
 }
 

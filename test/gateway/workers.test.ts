@@ -45,7 +45,10 @@ async function connectBoth(gateway: GatewayProcess): Promise<RawClient[]> {
   return clients;
 }
 
-describe('Workers', () => {
+/** Three processes that start, on a machine that does other things too. */
+const patience = { withinMs: 20_000 };
+
+describe('Workers', { timeout: 60_000 }, () => {
   it('take clients in turn, and are shown together', async () => {
     const gateway = await startGatewayProcess(workers);
     for (const client of await connectBoth(gateway)) {
@@ -121,7 +124,7 @@ describe('Workers', () => {
     process.kill(pidOf(gateway, 2), 'SIGKILL');
     expect(await gateway.logged('a worker ended; it is started again')).toMatchObject({ worker: 2, signal: 'SIGKILL' });
     expect((await ask(gateway, '/readyz')).status).toBe(200);
-    await eventually(async () => (await metrics(gateway, 'sluice_workers'))['worker="primary"'] === 2);
+    await eventually(async () => (await metrics(gateway, 'sluice_workers'))['worker="primary"'] === 2, patience);
     expect(await metrics(gateway, 'sluice_worker_restarts_total')).toEqual({ 'worker="primary"': 1 });
     const kept = await eventually(() => clients.filter(({ isClosed }) => !isClosed).length === 1 && clients);
     await kept.find(({ isClosed }) => !isClosed)!.ping();
@@ -141,11 +144,11 @@ describe('Workers', () => {
     }
     await gateway.kill();
     unblock();
-    await eventually(() => !pids.some(isAlive), { what: 'the workers end' });
+    await eventually(() => !pids.some(isAlive), { ...patience, what: 'the workers end' });
     for (const client of clients) expect(client.ids(type.puback)).toEqual([1]);
   });
 
-  it('that hang are named by /healthz and /readyz', { timeout: 30_000 }, async () => {
+  it('that hang are named by /healthz and /readyz', async () => {
     const gateway = await startGatewayProcess(workers);
     const pid = pidOf(gateway, 1);
     process.kill(pid, 'SIGSTOP');
@@ -159,7 +162,7 @@ describe('Workers', () => {
     expect(readiness).toMatchObject({ status: 503, body: { problems: ['workers: does not answer (1)'] } });
     expect(Object.keys(clients)).toEqual(['worker="2"']);
     process.kill(pid, 'SIGCONT');
-    await eventually(async () => (await ask(gateway, '/healthz')).status === 200);
+    await eventually(async () => (await ask(gateway, '/healthz')).status === 200, patience);
   });
 
   it('that cannot start end the primary as one alone would: the port is taken', async () => {
