@@ -159,7 +159,9 @@ describe('Workers', { timeout: 60_000 }, () => {
       metrics(gateway, 'sluice_gateway_clients'),
     ]);
     expect(health).toEqual({ status: 503, body: { ok: false, problems: ['worker 1 does not answer'] } });
-    expect(readiness).toMatchObject({ status: 503, body: { problems: ['workers: does not answer (1)'] } });
+    // Stopped within an append it has the lock of the file, and the other says that its bus does not answer.
+    const named = [expect.stringContaining('does not answer (1)')];
+    expect(readiness).toMatchObject({ status: 503, body: { problems: named } });
     expect(Object.keys(clients)).toEqual(['worker="2"']);
     process.kill(pid, 'SIGCONT');
     await eventually(async () => (await ask(gateway, '/healthz')).status === 200, patience);
