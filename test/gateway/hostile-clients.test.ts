@@ -1,6 +1,6 @@
 /** Clients that were accepted and do to the gateway what they should not. */
 import { once } from 'node:events';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import {
   expectMemoryBack,
@@ -21,6 +21,9 @@ import {
   type,
   unsubscribe,
 } from './raw-client.ts';
+
+// Other suites run beside it.
+vi.setConfig({ testTimeout: 60_000 });
 
 const quick = { maxMessagesPerSecond: 1_000_000, maxBytesPerSecond: 1024 ** 3 };
 
@@ -268,7 +271,7 @@ describe('Clients that do not read', () => {
       expect(opened.gateway.status().ledger.received - takenBefore).toBeLessThan(10_000);
       socket.destroy();
     });
-  }, 60_000);
+  });
 });
 
 describe('A stall of the bus', () => {

@@ -1,9 +1,12 @@
 /** Raw sockets that do to the gateway what they should not: before they are a client. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { expectNobodyLeft, expectNoTrace, expectServed } from './aftermath.ts';
 import { openGateway } from './harness.ts';
 import { connectPacket, frame, publishPacket, RawClient, type } from './raw-client.ts';
+
+// Other suites run beside it.
+vi.setConfig({ testTimeout: 60_000 });
 
 const credentials = { username: 'fleet', password: 'secret' };
 
