@@ -95,3 +95,9 @@ test('every setting says what it means, and every variable names a setting', () 
   expect(Object.values(environment).filter((path) => !paths.has(path))).toEqual([]);
   expect(configSchema.parse({})).toBeDefined();
 });
+
+test('a spool is for Kafka', () => {
+  const env = { SLUICE_GATEWAY_SPOOL: 'true' };
+  expect(() => resolve({ env })).toThrow('gateway.spool (SLUICE_GATEWAY_SPOOL) is for Kafka');
+  expect(resolve({ env: { ...env, KAFKA_BROKERS: 'a:9092' } }).gateway.spool).toBe(true);
+});
