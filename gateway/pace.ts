@@ -19,8 +19,6 @@ export class Pace {
 
   /** So much was read; returns for how long nothing more is to be read, milliseconds. */
   took(packets: number, bytes: number, nowMs: number): number {
-    this.#messages.take(packets, nowMs);
-    this.#bytes.take(bytes, nowMs);
-    return Math.max(this.#messages.waitMs(nowMs), this.#bytes.waitMs(nowMs));
+    return Math.max(this.#messages.take(packets, nowMs), this.#bytes.take(bytes, nowMs));
   }
 }

@@ -110,7 +110,7 @@ export class SocketReader {
     if (run.pubrel !== null) this.#context.onPubrel(run.pubrel);
     this.#read(false);
     this.#isParsing = true;
-    queueMicrotask(this.#onParsed);
+    process.nextTick(this.#onParsed);
     return run.bytes;
   }
 

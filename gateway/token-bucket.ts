@@ -10,21 +10,17 @@ export class TokenBucket {
     this.#atMs = nowMs;
   }
 
-  take(tokens: number, nowMs: number): void {
-    this.#fill(nowMs);
-    this.#tokens -= tokens;
-  }
-
-  /** Until nothing is owed, milliseconds. */
-  waitMs(nowMs: number): number {
-    this.#fill(nowMs);
-    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000;
-  }
-
-  #fill(nowMs: number): void {
+  /** Returns the time until nothing is owed, milliseconds. */
+  take(tokens: number, nowMs: number): number {
     // A clock that was set back gives nothing and takes nothing.
     const seconds = Math.max(0, nowMs - this.#atMs) / 1000;
     this.#atMs = nowMs;
-    this.#tokens = Math.min(this.#perSecond, this.#tokens + seconds * this.#perSecond);
+    this.#tokens = Math.min(this.#perSecond, this.#tokens + seconds * this.#perSecond) - tokens;
+    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000;
+  }
+
+  /** The same, of what is owed already. */
+  waitMs(nowMs: number): number {
+    return this.take(0, nowMs);
   }
 }
