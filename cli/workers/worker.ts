@@ -29,7 +29,6 @@ export async function runWorker(config: Config): Promise<void> {
   }
   const failure = await ended;
   await pipeline.close();
-  if (process.connected) process.disconnect();
   if (failure !== null) throw failure;
   // As in `run.ts`.
   process.exit();
