@@ -59,12 +59,18 @@ export class Ack {
   }
 }
 
+/** Acknowledgements that wait, of all clients. */
+export interface Total {
+  messages: number;
+}
+
 /**
  * [MQTT-4.6.0-2], [MQTT-4.6.0-3]: PUBACK and PUBREC in the order of the PUBLISHes, whichever partition is durable first.
  * Bounded by what the caps let one client have in flight. Each release is called exactly once, also when the client is
  * gone: the broker then finds the connection closed.
  */
 export class AckQueue {
+  readonly #total: Total;
   messages = 0;
   bytes = 0;
   /** Of its newest message: `turns.ts`. */
@@ -72,12 +78,17 @@ export class AckQueue {
   #head: Ack | null = null;
   #tail: Ack | null = null;
 
+  constructor(total: Total = { messages: 0 }) {
+    this.#total = total;
+  }
+
   add(bytes: number, takenAtMs: number, release: Release): Ack {
     const ack = new Ack(this, bytes, takenAtMs, release);
     if (this.#tail === null) this.#head = ack;
     else this.#tail.next = ack;
     this.#tail = ack;
     this.messages++;
+    this.#total.messages++;
     this.bytes += bytes;
     return ack;
   }
@@ -89,6 +100,7 @@ export class AckQueue {
       this.#head = ack.next;
       if (this.#head === null) this.#tail = null;
       this.messages--;
+      this.#total.messages--;
       this.bytes -= ack.bytes;
       const { release } = ack;
       // QoS 2 remembers acks until PUBREL: not with all that came after them, nor with their packets.

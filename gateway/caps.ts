@@ -7,7 +7,7 @@
  * most twice the cap.
  */
 import type { GatewayLedger } from '../core/ledger.ts';
-import type { AckQueue } from './acks.ts';
+import type { AckQueue, Total } from './acks.ts';
 import { type FrameRun, splitRun } from './frames.ts';
 import type { GatewayOptions } from './options.ts';
 import { packetType } from './packets.ts';
@@ -34,6 +34,8 @@ export class Caps {
   /** Accepted clients, among whom the caps are shared out. */
   clients = 0;
   heldBytes = 0;
+  /** Also of what is not held: copies of QoS 2 messages, and what waits for its turn to be acknowledged. */
+  readonly acks: Total = { messages: 0 };
   /** How often a client was throttled. */
   throttledTimes = 0;
 
@@ -88,7 +90,7 @@ export class Caps {
   /** For so many messages more of one client, of so many bytes together. */
   #hasRoom(acks: AckQueue, messages: number, bytes: number): boolean {
     const { maxHeldMessages, maxHeldBytes, maxHeldMessagesPerClient, maxHeldBytesPerClient } = this.#limits;
-    const { held } = this.#ledger;
+    const held = Math.max(this.#ledger.held, this.acks.messages);
     const ownMessages = acks.messages + messages;
     const ownBytes = acks.bytes + bytes;
     const fits = held + messages <= maxHeldMessages && this.heldBytes + bytes <= maxHeldBytes;

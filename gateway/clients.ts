@@ -52,6 +52,7 @@ export class Clients implements BrokerHooks {
     this.readAhead = new ReadAhead(options);
     this.#connections = {
       options,
+      acks: ingest.caps.acks,
       readAhead: this.readAhead,
       clock,
       admit: (connection, run) => ingest.caps.admit(connection, run),

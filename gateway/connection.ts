@@ -1,7 +1,7 @@
 /** What the gateway knows of one client while it is connected. */
 import type { Socket } from 'node:net';
 import type { ClosedReason } from '../core/reasons.ts';
-import { AckQueue } from './acks.ts';
+import { AckQueue, type Total } from './acks.ts';
 import type { FrameRun } from './frames.ts';
 import { Pace, type PaceLimits } from './pace.ts';
 import { PacketCheck, type PacketLimits } from './packets.ts';
@@ -15,6 +15,7 @@ const unreadAnswersMs = 5000;
 /** What all connections share, and whom they tell. */
 export interface ConnectionContext extends Pick<SocketReaderContext, 'readAhead' | 'clock' | 'onSlowed'> {
   readonly options: PacketLimits & PaceLimits;
+  readonly acks: Total;
   readonly admit: (connection: Connection, run: FrameRun) => readonly [FrameRun | null, FrameRun | null];
   /** The gateway closes it; called once. `detail`: what exactly was wrong. */
   readonly onClosing: (connection: Connection, because: ClosedReason, detail?: string) => void;
@@ -25,7 +26,7 @@ export class Connection {
   readonly address: string | undefined;
   readonly openedAtMs: number;
   readonly reader: SocketReader;
-  readonly acks = new AckQueue();
+  readonly acks: AckQueue;
   /** `null` until it is accepted. */
   qos2: PacketIds | null = null;
   /** `site/device` of the devices it spoke for last of all connections: `presence.ts`. */
@@ -46,6 +47,7 @@ export class Connection {
   constructor(socket: Socket, context: ConnectionContext) {
     this.socket = socket;
     this.address = socket.remoteAddress;
+    this.acks = new AckQueue(context.acks);
     this.#context = context;
     this.openedAtMs = context.clock.nowMs();
     this.#heardAtMs = this.openedAtMs;

@@ -71,6 +71,13 @@ describe('The cap of all clients', () => {
     expect(caps.heldBytes).toBeLessThanOrEqual(2 * limits.maxHeldBytes);
   });
 
+  it('counts copies of QoS 2 messages, which are not held', () => {
+    const { clients, send, caps } = openCaps(10);
+    const copies = new AckQueue(caps.acks);
+    for (let i = 0; i < 80; i++) copies.add(0, 0, () => {});
+    expect(send(clients[0]!, 50)).toBe(10);
+  });
+
   it('lets QoS 0 pass once it is reached, to be dropped', () => {
     const { clients, send, caps } = openCaps(2);
     send(clients[0]!, 50);
