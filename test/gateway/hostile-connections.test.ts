@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { expectNobodyLeft, expectNoTrace, expectServed } from './aftermath.ts';
-import { openGateway } from './harness.ts';
+import { openGateway, raw } from './harness.ts';
 import { connectPacket, frame, publishPacket, RawClient, type } from './raw-client.ts';
 
 // Other suites run beside it.
@@ -90,6 +90,39 @@ describe('A flood of connections', () => {
     expect(opened.gateway.status().closed).toEqual({ too_many_from_address: 250 });
     await expectServed(opened);
     for (const { socket } of clients) socket.destroy();
+    await expectNobodyLeft(opened);
+  });
+
+  it('over the limit of all is closed, and those that are there stay', async () => {
+    const opened = await openGateway({ maxConnections: 30 });
+    const clients = await openMany(opened.port, 29, (i) => connectPacket({ clientId: `c${i}` }));
+    for (const client of clients) await client.received(type.connack);
+    const late = await openMany(opened.port, 11, () => Buffer.alloc(0));
+    await eventually(() => late.filter(({ isClosed }) => isClosed).length === 10);
+    expect(opened.gateway.status()).toMatchObject({
+      closed: { too_many_connections: 10 },
+      connections: 30,
+      clients: 29,
+    });
+    for (const client of clients) await client.ping();
+    for (const { socket } of [...clients, ...late]) socket.destroy();
+    await expectServed(opened);
+    await expectNobodyLeft(opened);
+  });
+
+  it('while the gateway holds as much as it may is told so', async () => {
+    const opened = await openGateway({ maxHeldMessages: 1 });
+    const hold = opened.bus.hold(raw);
+    const client = await opened.connect();
+    client.send(publishPacket());
+    await eventually(() => opened.gateway.status().ledger.held === 1);
+    const late = await openMany(opened.port, 20, (i) => connectPacket({ clientId: `late${i}` }));
+    await allClosed(late);
+    expect(late.flatMap((one) => one.ids(type.connack))).toEqual(Array(20).fill(3));
+    expect(opened.gateway.status().closed).toEqual({ at_capacity: 20 });
+    hold.release();
+    await expectServed(opened);
+    client.socket.destroy();
     await expectNobodyLeft(opened);
   });
 
