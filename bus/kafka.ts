@@ -11,6 +11,7 @@ import { Kafka, logLevel } from './kafka/client.ts';
 import { KafkaConsumption } from './kafka/consumption.ts';
 import { busClosed, isTopicMissing, topicMissing, unavailable } from './kafka/errors.ts';
 import { Lane } from './kafka/lane.ts';
+import { openMember } from './kafka/member.ts';
 import { connectProducer } from './kafka/producer.ts';
 import { TopicFollower, TopicReader } from './kafka/reader.ts';
 import { type OutgoingMessage, outgoing } from './kafka/records.ts';
@@ -266,17 +267,22 @@ export class KafkaBus implements Bus {
   }
 
   #consumer(topic: string, groupId: string, sessionTimeoutMs: number, minBytes: number): Consumer {
-    return this.#kafka.consumer({
-      groupId,
-      sessionTimeout: sessionTimeoutMs,
-      heartbeatInterval: Math.min(3000, sessionTimeoutMs / 6),
-      rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
-      maxWaitTimeInMs: gatherMs,
-      // The client takes an answer apart whole, before the first batch of it is handled: an object or five per record.
-      maxBytesPerPartition: fetchPartitionBytes,
-      minBytes,
-      allowAutoTopicCreation: false,
-      retry: { ...retry, restartOnFailure: (error) => this.#mayComeBack(topic, error) },
+    return openMember({
+      kafka: this.#kafka,
+      config: {
+        groupId,
+        sessionTimeout: sessionTimeoutMs,
+        heartbeatInterval: Math.min(3000, sessionTimeoutMs / 6),
+        rebalanceTimeout: Math.max(60_000, sessionTimeoutMs),
+        maxWaitTimeInMs: gatherMs,
+        // The client handles no batch of an answer before all of it is taken apart, and keeps it until all are handled.
+        maxBytesPerPartition: fetchPartitionBytes,
+        minBytes,
+        allowAutoTopicCreation: false,
+        retry,
+      },
+      mayComeBack: (error) => this.#mayComeBack(topic, error),
+      clock: this.#options.clock,
     });
   }
 

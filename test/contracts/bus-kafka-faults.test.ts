@@ -17,7 +17,7 @@ import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { type OwnKafkaServer, startOwnKafka } from '../support/kafka-server.ts';
 import { startRole } from '../support/role-process.ts';
-import { type Fate, KafkaProxy, produceRequest } from '../support/tcp-proxy.ts';
+import { type Fate, KafkaProxy, produceRequest, syncGroupRequest } from '../support/tcp-proxy.ts';
 import { errorCode } from './bus/error-code.ts';
 import { groupDeadline, Recorder, record, run, topicSpec, valuesOf } from './bus/harness.ts';
 
@@ -267,6 +267,24 @@ describe.skipIf(inject('kafkaBrokers') === null)('the Kafka bus', () => {
     expectOrder(recorder.batches);
     await consumption.close();
     expect(await ended).toBeNull();
+  });
+
+  test('a consumption that is closed while it joins ends soon, and comes not back into the group', async () => {
+    let cuts = 1;
+    proxy.ofAnswer = (kind) => (kind === syncGroupRequest && cuts-- > 0 ? 'cut' : 'pass');
+    const bus = await openBus();
+    // It joins again by itself, and the broker lets it wait until the session of its first try is over.
+    const leaving = await new Recorder().join(bus, topic, 'group');
+    const startedAtMs = performance.now();
+    await leaving.close();
+    await bus.close();
+    expect(performance.now() - startedAtMs).toBeLessThan(5000);
+    const staying = await openBus();
+    const recorder = new Recorder();
+    const consumption = await recorder.join(staying, topic, 'group');
+    await eventually(() => consumption.assigned().length === partitions, groupDeadline);
+    await appendAll(staying, 1);
+    await eventually(() => recorder.records.length === perCall, groupDeadline);
   });
 
   test('a processor that is told to end while Kafka is away ends, and comes not back into the group', async () => {

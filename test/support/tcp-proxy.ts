@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 /** Kinds of request, by the number that the protocol gives them. */
 export const produceRequest = 0;
 export const fetchRequest = 1;
+export const syncGroupRequest = 14;
 
 /**
  * What becomes of a request, or of an answer: `pass` it on; `swallow` it and stay silent; `cut` the connection, when
