@@ -11,8 +11,11 @@ import type { Place } from './records.ts';
 
 /** A turn that is so near has come: who has fewer messages waiting does not flood. */
 const nearMs = 100;
-/** What a batch may hold of those whose turn is not near, of its limits: the next message must not wait long for it. */
-const earlyPart = 1 / 4;
+/**
+ * What a batch may hold of those whose turn is not near, of its limits: the next message must not wait long for it. They
+ * get on nevertheless: with a message each millisecond their turn comes.
+ */
+const earlyPart = 1 / 16;
 
 export interface BatchLimits {
   readonly maxBatchRecords: number;

@@ -48,7 +48,7 @@ describe('While one or many flood the gateway', () => {
     ).toBe(1);
   });
 
-  it('a batch of those who flood alone is a quarter, so that nobody waits long for it', async () => {
+  it('a batch of those who flood alone is small, so that nobody waits long for it', async () => {
     const clock = new ManualClock();
     const options = { ...limits, maxHeldMessagesPerClient: 200, lingerMs: 0 };
     const { bus, connect, gateway, appended } = await openGateway(options, { clock });
@@ -61,7 +61,7 @@ describe('While one or many flood the gateway', () => {
     const sizes = bus.calls.filter(({ topic }) => raw(topic)).map(({ records }) => records.length);
     // Those within its first hundred are as near as anyone's.
     expect(Math.max(...sizes)).toBeLessThanOrEqual(limits.maxBatchRecords);
-    expect(sizes.slice(2).filter((size) => size > limits.maxBatchRecords / 4)).toEqual([]);
+    expect(sizes.slice(2).filter((size) => size > Math.ceil(limits.maxBatchRecords / 16))).toEqual([]);
   });
 
   it('their own messages stay in order, and counters rise within each partition', async () => {
