@@ -47,6 +47,7 @@ const gatherMs = 100;
 /** A record or batch that is larger comes nevertheless, alone. */
 const fetchPartitionBytes = 256 * 1024;
 const servedWithinMs = 30_000;
+const connectedWithinMs = 10_000;
 /** The client waits for the answers it is owed: from a broker that hangs they come late or never. */
 const disconnectedWithinMs = 3000;
 
@@ -55,7 +56,7 @@ export class KafkaBus implements Bus {
   readonly lanes: number;
   readonly #options: KafkaBusOptions;
   readonly #kafka: InstanceType<typeof Kafka>;
-  readonly #admin: Admin;
+  #admin: Admin;
   readonly #lanes: readonly Lane[];
   readonly #partitionCounts = new Map<string, Promise<number>>();
   readonly #readers = new Map<string, TopicReader>();
@@ -240,7 +241,7 @@ export class KafkaBus implements Bus {
     const untilMs = clock.nowMs() + startTimeoutMs;
     for (;;) {
       try {
-        await this.#admin.connect();
+        await this.#tryToConnect();
         return;
       } catch (error) {
         if (this.#closed !== null) throw busClosed();
@@ -251,6 +252,23 @@ export class KafkaBus implements Bus {
         log.warn({ brokers, error: messageOf(error) }, 'waiting for Kafka');
         await clock.sleep(500);
       }
+    }
+  }
+
+  /** A client that could not connect is not used again: it may take itself for connected, and never is. */
+  async #tryToConnect(): Promise<void> {
+    const settled = new AbortController();
+    const tooLate = this.#options.clock.sleep(connectedWithinMs, settled.signal).then(() => {
+      throw new Error(`no answer within ${connectedWithinMs} ms`);
+    });
+    try {
+      await Promise.race([this.#admin.connect().then(() => this.#admin.describeCluster()), tooLate]);
+    } catch (error) {
+      this.#admin.disconnect().catch(() => {});
+      this.#admin = this.#kafka.admin({ retry });
+      throw error;
+    } finally {
+      settled.abort();
     }
   }
 
@@ -303,7 +321,9 @@ export class KafkaBus implements Bus {
     return this.#consumer(topic, group, readerSessionMs, 1);
   }
 
+  /** Who asks while the start goes on waits for it. */
   async #fetchPartitionCount(topic: string): Promise<number> {
+    await this.#started;
     try {
       const { topics } = await this.#admin.fetchTopicMetadata({ topics: [topic] });
       return topics[0]!.partitions.length;

@@ -15,6 +15,15 @@ export function isTimeout(error: unknown): boolean {
   return false;
 }
 
+/**
+ * The client takes a broker for connected that took the connection and did not answer its first question in time, and
+ * never asks again: only a new connection helps. It says so by its message alone.
+ */
+export function isHalfConnected(error: unknown): boolean {
+  for (let e = error; e instanceof Error; e = e.cause) if (e.message === 'Broker not connected') return true;
+  return false;
+}
+
 function answers(...types: string[]): (error: unknown) => boolean {
   const known: ReadonlySet<string | null> = new Set(types);
   return (error) => known.has(answerOf(error));

@@ -1,6 +1,6 @@
 /** The producer of a lane: every `send` is one attempt. */
 import type { Kafka, Message } from 'kafkajs';
-import { isTimeout } from './errors.ts';
+import { isHalfConnected, isTimeout } from './errors.ts';
 import type { LaneProducer } from './lane.ts';
 
 export async function connectProducer(kafka: Kafka): Promise<LaneProducer> {
@@ -25,7 +25,7 @@ export async function connectProducer(kafka: Kafka): Promise<LaneProducer> {
       try {
         await producer.send({ topic, acks: -1, messages: messages as Message[] });
       } catch (error) {
-        if (isTimeout(error)) {
+        if (isTimeout(error) || isHalfConnected(error)) {
           // The connection may be dead without anyone having said so. A new one keeps the sequence numbers.
           isConnected = false;
           await producer.disconnect();

@@ -150,12 +150,28 @@ describe.skipIf(inject('kafkaBrokers') === null)('the Kafka bus', () => {
     expect(await faultsOf(300)).toEqual([]);
   });
 
+  test('a bus that is started while the broker stands still works once it goes on', async () => {
+    process.kill(kafka.pid!, 'SIGSTOP');
+    let isWaiting = false;
+    const warn = () => {
+      isWaiting = true;
+    };
+    const started = openBus({ log: { ...silentLogger, warn } });
+    await eventually(() => isWaiting, { what: 'the first attempt has failed' });
+    process.kill(kafka.pid!, 'SIGCONT');
+    const bus = await started;
+    await bus.ping();
+    await bus.append(topic, list(0));
+    expect(await faultsOf(1)).toEqual([]);
+  });
+
   test('a broker that stands still longer than we wait for an answer loses, doubles and swaps nothing', async () => {
     const bus = await openBus({ lanes: 2 });
     await appendAll(bus, 10);
     process.kill(kafka.pid!, 'SIGSTOP');
     const rest = Promise.all(Array.from({ length: 50 }, (_, i) => bus.append(topic, list(10 + i))));
-    await systemClock.sleep(2_000);
+    // Also longer than we wait for the first answer on a new connection.
+    await systemClock.sleep(5_000);
     process.kill(kafka.pid!, 'SIGCONT');
     await rest;
     expect(await faultsOf(60)).toEqual([]);
@@ -272,7 +288,9 @@ describe.skipIf(inject('kafkaBrokers') === null)('the Kafka bus', () => {
   test('a consumption that is closed while it joins ends soon, and comes not back into the group', async () => {
     let cuts = 1;
     proxy.ofAnswer = (kind) => (kind === syncGroupRequest && cuts-- > 0 ? 'cut' : 'pass');
-    const bus = await openBus();
+    const restarts: unknown[] = [];
+    const warn = (fields: object) => 'restart' in fields && restarts.push(fields.restart);
+    const bus = await openBus({ log: { ...silentLogger, warn } });
     // It joins again by itself, and the broker lets it wait until the session of its first try is over.
     const leaving = await new Recorder().join(bus, topic, 'group');
     const startedAtMs = performance.now();
@@ -285,6 +303,8 @@ describe.skipIf(inject('kafkaBrokers') === null)('the Kafka bus', () => {
     await eventually(() => consumption.assigned().length === partitions, groupDeadline);
     await appendAll(staying, 1);
     await eventually(() => recorder.records.length === perCall, groupDeadline);
+    await eventually(() => restarts.length === 2, groupDeadline);
+    expect(restarts).toEqual([true, false]);
   });
 
   test('a processor that is told to end while Kafka is away ends, and comes not back into the group', async () => {
