@@ -25,11 +25,11 @@ export class ForgetfulBus extends MemoryBus {
   }
 }
 
-/** A client that has nothing to do with it connects, publishes and has its PUBACK within 500 ms. */
-export async function expectServed({ port }: Pick<Opened, 'port'>): Promise<void> {
+/** A client that has nothing to do with it connects, publishes and has its PUBACK within 500 ms. `from`: its address. */
+export async function expectServed({ port }: Pick<Opened, 'port'>, from?: string): Promise<void> {
   const took: number[] = [];
   for (let i = 0; i < tries && Math.min(...took) > ackWithinMs; i++) {
-    const client = await RawClient.open(port, '127.0.0.9');
+    const client = await RawClient.open(port, from);
     client.send(connectPacket({ clientId: 'healthy' }));
     await client.received(type.connack);
     const sentAtMs = performance.now();

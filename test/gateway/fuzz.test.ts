@@ -73,7 +73,8 @@ describe(`${packets} random packets`, () => {
     /** One connection and what it does: most of it as a client that was accepted. */
     const one = async (n: number) => {
       const random = kinds[n % kinds.length]!;
-      const client = await RawClient.open(opened.port, `127.0.1.${(n % 200) + 1}`);
+      // One address has not enough ports for the long form.
+      const client = await RawClient.open(opened.port, packets > 10_000 ? `127.0.1.${(n % 200) + 1}` : undefined);
       const first = random.chance(0.9) ? [random.connect(`fuzz${n % 100}`)] : [];
       const sequence = [...first, ...Array.from({ length: 1 + random.below(longestSequence) }, () => random.next())];
       sent += sequence.length;

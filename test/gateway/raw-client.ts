@@ -47,9 +47,10 @@ export class RawClient {
     });
   }
 
-  /** Connects TCP only. `from`: the address it comes from, any of 127.0.0.0/8. */
-  static async open(port: number, from = '127.0.0.1'): Promise<RawClient> {
-    const socket = connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true });
+  /** Connects TCP only. `from`: the address it comes from, on Linux any of 127.0.0.0/8. */
+  static async open(port: number, from?: string): Promise<RawClient> {
+    const address = from === undefined ? {} : { localAddress: from };
+    const socket = connect({ port, host: '127.0.0.1', ...address, noDelay: true });
     await once(socket, 'connect');
     return new RawClient(socket);
   }
