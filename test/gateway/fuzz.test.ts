@@ -90,29 +90,25 @@ describe(`${packets} random packets`, () => {
       else client.socket.end();
       await client.closed();
     };
-    for (let i = 0; i < 5; i++) await one(i);
-    await expectNobodyLeft(opened);
+    const until = async (count: number) => {
+      while (sent < count) {
+        await Promise.all(Array.from({ length: atOnce }, (_, i) => one(connections + i)));
+        if (Math.floor(connections / atOnce) % 10 === 0) await expectServed(opened);
+      }
+      await expectNobodyLeft(opened);
+    };
+    // The first half fills what is remembered on purpose: ids of QoS 2 sessions, places of topics.
+    await until(packets / 2);
     const before = usedBytes();
-    while (sent < packets) {
-      await Promise.all(Array.from({ length: atOnce }, (_, i) => one(connections + i)));
-      if (Math.floor(connections / atOnce) % 10 === 0) await expectServed(opened);
-    }
+    await until(packets);
     await expectServed(opened);
     await expectNobodyLeft(opened);
     expect(errors).toEqual([]);
     await expectMemoryBack(before, 8);
     const { closed, ledger } = opened.gateway.status();
     process.stderr.write(`fuzz: ${sent} packets, ${connections} connections, ${JSON.stringify({ closed, ledger })}\n`);
-    // What the check does not see and the broker closes a client for.
-    const known = [
-      /in SUBSCRIBE|in UNSUBSCRIBE|SUBSCRIBE in|between \/|last position/,
-      /connection closed/,
-      /ECONNRESET|EPIPE/,
-    ];
-    for (const fault of faults)
-      expect(
-        known.some((pattern) => pattern.test(fault)),
-        fault,
-      ).toBe(true);
+    // Wildcards of filters where they may not be: what the check leaves to the broker.
+    const known = /SUBSCRIBE|between \/|last position|connection closed|ECONNRESET|EPIPE/;
+    expect([...faults].filter((fault) => !known.test(fault))).toEqual([]);
   }, 3_600_000);
 });
