@@ -27,7 +27,7 @@ const firstMs = Math.floor(Date.now() / 60_000) * 60_000 - 3_600_000;
 
 test.skipIf(!isAvailable('Kafka + InfluxDB'))(
   'Kafka stopped, the gateway killed meanwhile: nothing acknowledged is lost, reordered or stored twice',
-  { timeout: 90_000 },
+  { timeout: 180_000 },
   async () => {
     const kafka = await startOwnKafka();
     if ('skip' in kafka) throw new Error(kafka.skip);
