@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 /** Kinds of request, by the number that the protocol gives them. */
 export const produceRequest = 0;
 export const fetchRequest = 1;
+export const joinGroupRequest = 11;
+export const leaveGroupRequest = 13;
 export const syncGroupRequest = 14;
 
 /**
