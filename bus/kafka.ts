@@ -105,7 +105,9 @@ export class KafkaBus implements Bus {
         replicationFactor,
         configEntries: configEntries(spec, replicationFactor),
       }));
-      await this.#asking('topics cannot be created', () => this.#admin.createTopics({ topics, waitForLeaders: true }));
+      // Not waiting for leaders: the client takes a broker that has not heard of the topic yet for a failure.
+      const request = { topics, waitForLeaders: false };
+      await this.#asking('topics cannot be created', () => this.#admin.createTopics(request));
       for (const { name } of missing) {
         this.#partitionCounts.delete(name);
         await this.#untilServed(name);
