@@ -12,12 +12,12 @@ import { AckTimes } from './ack-times.ts';
 import type { Ack, AckQueue, Release } from './acks.ts';
 import { Caps } from './caps.ts';
 import { notAppendable } from './dead-letter.ts';
-import { type Appended, type Batch, Lane, type Refused } from './lane.ts';
+import { type Appended, Lane, type Refused } from './lane.ts';
 import type { GatewayOptions } from './options.ts';
 import { type Place, type Publish, RecordMaker, tick } from './records.ts';
 import { Detour } from './spool/detour.ts';
 import type { Spool } from './spool/spool.ts';
-import { turnOf } from './turns.ts';
+import { type Batch, turnOf } from './turns.ts';
 
 /** Messages held for so long say that the bus stalls, also when it has not said so. */
 const stalledAfterMs = 2000;

@@ -9,13 +9,7 @@ import type { Logger } from '../core/log.ts';
 import type { Ack } from './acks.ts';
 import type { GatewayOptions } from './options.ts';
 import { Retry } from './retry.ts';
-import { Turns } from './turns.ts';
-
-export interface Batch {
-  readonly records: readonly NewRecord[];
-  /** Of each record; `null` for one that no client waits for. */
-  readonly acks: readonly (Ack | null)[];
-}
+import { type Batch, Turns } from './turns.ts';
 
 export interface Refused {
   readonly index: number;

@@ -6,7 +6,6 @@
  */
 import type { NewRecord } from '../bus/port.ts';
 import type { Ack, AckQueue } from './acks.ts';
-import type { Batch } from './lane.ts';
 import type { Place } from './records.ts';
 
 /** A turn that is so near has come: who has fewer messages waiting does not flood. */
@@ -16,6 +15,12 @@ const nearMs = 100;
  * get on nevertheless: with a message each millisecond their turn comes.
  */
 const earlyPart = 1 / 16;
+
+export interface Batch {
+  readonly records: readonly NewRecord[];
+  /** Of each record; `null` for one that no client waits for. */
+  readonly acks: readonly (Ack | null)[];
+}
 
 export interface BatchLimits {
   readonly maxBatchRecords: number;
