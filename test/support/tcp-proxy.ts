@@ -6,7 +6,6 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export const produceRequest = 0;
 export const fetchRequest = 1;
 export const joinGroupRequest = 11;
-export const leaveGroupRequest = 13;
 export const syncGroupRequest = 14;
 
 /**
