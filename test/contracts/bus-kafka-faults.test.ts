@@ -387,7 +387,8 @@ const perCall = 20;
 function list(call: number): NewRecord[] {
   return Array.from({ length: perCall }, (_, i) => {
     const partition = (call + i) % partitions;
-    return record(`key${i % 10}`, `${call}/${i}`, { partition, timestampMs: 1_700_000_000_000 + call });
+    // With times of now: a broker that comes back has forgotten the producer of records that are a day old.
+    return record(`key${i % 10}`, `${call}/${i}`, { partition });
   });
 }
 
