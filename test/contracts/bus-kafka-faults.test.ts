@@ -293,12 +293,10 @@ describe.skipIf(inject('kafkaBrokers') === null)('the Kafka bus', () => {
       return 'pass';
     };
     const bus = await openBus({ clientId: 'leaving' });
-    const leaving = await new Recorder().join(bus, topic, 'left');
+    const joining = new Recorder().join(bus, topic, 'left').catch(() => {});
     // It joins again by itself, and the broker lets it wait until the session of its first try is over.
-    const joinsBefore = joins;
-    await eventually(() => joins > joinsBefore, groupDeadline);
+    await eventually(() => joins === 2, groupDeadline);
     const startedAtMs = performance.now();
-    await leaving.close();
     await bus.close();
     expect(performance.now() - startedAtMs).toBeLessThan(5000);
     const staying = await openBus({ clientId: 'staying' });
@@ -312,6 +310,7 @@ describe.skipIf(inject('kafkaBrokers') === null)('the Kafka bus', () => {
     const members = async () => (await admin.describeGroups(['left'])).groups[0]!.members;
     // The one that left has a session to run out, if it could not say so.
     await eventually(async () => (await members()).every(({ clientId }) => clientId === 'staying'), groupDeadline);
+    await joining;
   });
 
   test('a processor that is told to end while Kafka is away ends, and comes not back into the group', async () => {
