@@ -21,6 +21,7 @@ import type { Store } from '../../store/port.ts';
 import { type Backend, backendNames, isAvailable, openBackend } from '../support/backends.ts';
 import { CrashPoint, type CrashStep, crashingBus, crashingStore } from '../support/crash.ts';
 import { eventually } from '../support/eventually.ts';
+import { publish } from '../support/send-in-order.ts';
 import { type AcknowledgedReading, countDifferences, differences } from '../support/truth.ts';
 import { withMethods } from '../support/with-methods.ts';
 
@@ -263,21 +264,6 @@ async function publishInOrder(
   }
   await client?.endAsync();
   return acknowledged;
-}
-
-/** Rejects when the connection ends first: then nobody knows, and the device sends again. */
-function publish(client: MqttClient, topic: string, payload: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onClose = () => reject(new Error('closed'));
-    client.once('close', onClose);
-    client.on('error', onClose);
-    client.publish(topic, payload, { qos: 1 }, (error) => {
-      client.off('close', onClose);
-      client.off('error', onClose);
-      if (error) reject(error);
-      else resolve();
-    });
-  });
 }
 
 /** In order, each once: repeating is allowed, inventing is not. */

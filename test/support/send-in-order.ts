@@ -30,7 +30,7 @@ export async function sendInOrder({ port, next, onAcknowledged }: Sending): Prom
 }
 
 /** Rejects when the connection ends first: then nobody knows, and the device sends again. */
-function publish(client: MqttClient, topic: string, payload: string): Promise<void> {
+export function publish(client: MqttClient, topic: string, payload: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const onClose = () => reject(new Error('closed'));
     client.once('close', onClose);
