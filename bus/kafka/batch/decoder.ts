@@ -3,6 +3,7 @@
  * keeps times and offsets in BigInts and builds everything of every record of an answer at once: a quarter of what a
  * processor spent on a record, and most of what its garbage collector had to carry about (ADR 0012).
  */
+import { at, uncountedBytes } from './layout.ts';
 
 /** Bytes and how far they were read, as the client hands them on. */
 export interface BatchSource {
@@ -40,23 +41,6 @@ export interface RecordBatch extends BatchHeader {
   readonly records: FetchedRecord[];
 }
 
-/** Where the parts of a batch begin, from its first byte. */
-const at = {
-  length: 8,
-  partitionLeaderEpoch: 12,
-  magic: 16,
-  attributes: 21,
-  lastOffsetDelta: 23,
-  firstTimestamp: 27,
-  maxTimestamp: 35,
-  producerId: 43,
-  producerEpoch: 51,
-  firstSequence: 53,
-  recordCount: 57,
-  records: 61,
-} as const;
-/** What `length` does not count: the first offset and itself. */
-const uncountedBytes = 12;
 const attribute = { logAppendTime: 0x08, transactional: 0x10, control: 0x20 } as const;
 
 export function makeDecoder({ codecOf, partialBatch }: ClientParts): (source: BatchSource) => Promise<RecordBatch> {
@@ -78,7 +62,7 @@ export function makeDecoder({ codecOf, partialBatch }: ClientParts): (source: Ba
 function headerOf(batch: Buffer): BatchHeader {
   const attributes = batch.readInt16BE(at.attributes);
   return {
-    firstOffset: batch.readBigInt64BE(0).toString(),
+    firstOffset: batch.readBigInt64BE(at.firstOffset).toString(),
     firstTimestamp: batch.readBigInt64BE(at.firstTimestamp).toString(),
     partitionLeaderEpoch: batch.readInt32BE(at.partitionLeaderEpoch),
     inTransaction: (attributes & attribute.transactional) !== 0,

@@ -8,7 +8,7 @@ import {
   FetchedRecord,
   makeDecoder,
   type RecordBatch,
-} from '../../bus/kafka/record-batch.ts';
+} from '../../bus/kafka/batch/decoder.ts';
 import { randomStream } from '../../simulator/random.ts';
 
 const require = createRequire(import.meta.url);
