@@ -21,6 +21,19 @@ export const durationMs = z
     return Number(match[1]) * unitMs[(match[2] ?? 'ms') as keyof typeof unitMs];
   });
 
+/** As the time zone database names them, `Europe/Berlin`. */
+const timeZone = z.string().refine(isTimeZone, {
+  error: ({ input }) => `there is no time zone ${JSON.stringify(input)}; give an IANA name such as UTC or Europe/Berlin`,
+});
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }) !== null;
+  } catch {
+    return false;
+  }
+}
+
 const port = z.coerce.number().int().min(0).max(65_535);
 export const count = z.coerce.number().int().min(1);
 const flag = z
@@ -140,6 +153,13 @@ const processing = z.strictObject({
   maxFutureMs: durationMs.default(60_000).describe('a reading further ahead of its receive time is rejected'),
   idleAfterMs: durationMs.default(15_000).describe('silence after which open windows close provisionally'),
   forgetAfterMs: durationMs.default(7 * DAY_MS).describe('silence after which a device is finalised and forgotten'),
+  rollups: z
+    .array(z.enum(['1m', '1h', '1d']))
+    .min(1, 'give at least one of 1m, 1h, 1d')
+    .default(['1m', '1h', '1d'])
+    .describe('rollups that are written, each made from the one below'),
+  timeZone: timeZone.default('UTC').describe('where days begin and end'),
+  states: flag.default(true).describe('write how long each state of a boolean or string lasted, per minute'),
   snapshotEveryMs: durationMs.default(10_000).describe('time between snapshots of a partition'),
   snapshotEveryRecords: count.default(50_000).describe('records between snapshots of a partition'),
   sessionTimeoutMs: durationMs.default(30_000).describe('a processor not heard of for so long loses its partitions'),

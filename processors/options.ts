@@ -1,3 +1,5 @@
+import type { RollupEvery } from '../store/port.ts';
+
 /** Settings of the processor; milliseconds where the name says so. Defaults: `core/config.ts`. */
 export interface ProcessingOptions {
   /** How far the watermark of a device stays behind its newest event time. */
@@ -10,6 +12,12 @@ export interface ProcessingOptions {
   readonly idleAfterMs: number;
   /** A device silent for so long is finalised and forgotten. */
   readonly forgetAfterMs: number;
+  /** Which of the levels 1m → 1h → 1d are written; those between are computed all the same. */
+  readonly rollups: readonly RollupEvery[];
+  /** IANA name: days are days there. */
+  readonly timeZone: string;
+  /** Whether booleans and strings have `state_1m`. */
+  readonly states: boolean;
 }
 
 export interface ProcessorOptions extends ProcessingOptions {

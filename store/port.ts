@@ -65,7 +65,7 @@ export interface RollupPoint {
 }
 
 /** Name of a rollup's measurement is `rollup_` + this. */
-export type RollupEvery = '1m' | '1h';
+export type RollupEvery = '1m' | '1h' | '1d';
 
 export interface NewestReading {
   readonly site: string;

@@ -16,7 +16,7 @@ const schema = z.strictObject({
   field: name,
   from: time.default('-1h'),
   to: time.default('now'),
-  every: z.enum(['1m', '1h'], { error: 'is neither 1m nor 1h' }).optional(),
+  every: z.enum(['1m', '1h', '1d'], { error: 'is none of 1m, 1h, 1d' }).optional(),
   limit: z.coerce
     .number({ error: 'is not a number' })
     .int('is not a whole number')

@@ -206,7 +206,7 @@ test.each([
   ['site=a&site=b&device=a&field=b', ['site is missing, or given twice']],
   [
     'site=a&device=a&field=b&every=5m&limit=0&from=yesterday',
-    ['every is neither 1m nor 1h', 'limit is less than 1', 'from is not a time'],
+    ['every is none of 1m, 1h, 1d', 'limit is less than 1', 'from is not a time'],
   ],
   ['site=a&device=a&field=b&limit=10001', ['limit is more than 10000']],
   ['site=a&device=a&field=b&limit=x', ['limit is not a number']],
