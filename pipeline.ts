@@ -11,6 +11,7 @@ import { KafkaBus } from './bus/kafka.ts';
 import type { Bus, DiskBus } from './bus/port.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Config } from './core/config.ts';
+import { endsWithin } from './core/deadline.ts';
 import { messageOf, SluiceError } from './core/errors.ts';
 import type { Logger } from './core/log.ts';
 import type { PipelineStatus } from './core/status.ts';
@@ -158,20 +159,11 @@ export class Pipeline {
     const failed: string[] = [];
     const late: string[] = [];
     for (const part of this.#started.reverse()) {
-      const timeout = new AbortController();
-      const closed = part.close(deadlineMs).then(() => true);
-      const inTime = await Promise.race([
-        closed,
-        this.#clock.sleep(deadlineMs + lastWordsMs, timeout.signal).then(() => false),
-      ]).catch((error) => {
+      try {
+        if (!(await endsWithin(this.#clock, deadlineMs + lastWordsMs, part.close(deadlineMs)))) late.push(part.name);
+      } catch (error) {
         this.#log.error({ part: part.name, error: messageOf(error) }, 'a part failed while closing');
         failed.push(`${part.name}: ${messageOf(error)}`);
-        return true;
-      });
-      timeout.abort();
-      if (!inTime) {
-        closed.catch(() => {});
-        late.push(part.name);
       }
     }
     if (late.length > 0) {
@@ -225,9 +217,7 @@ export class Pipeline {
   async #startBus(): Promise<void> {
     const started = this.bus.start();
     if (!this.#mayStartWithoutBus) return started;
-    const waited = new AbortController();
-    await Promise.race([started, this.#clock.sleep(this.#config.gateway.spoolAfterMs, waited.signal)]);
-    waited.abort();
+    await endsWithin(this.#clock, this.#config.gateway.spoolAfterMs, started);
   }
 
   #reporterPart(topics: TopicNames, clock: Clock): Part {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Admin, Consumer, KafkaConfig } from 'kafkajs';
 import type { Clock } from '../core/clock.ts';
+import { endsWithin, within } from '../core/deadline.ts';
 import { isSluiceError, messageOf, RecordsRefusedError, SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { partitionOf } from '../core/partition.ts';
@@ -15,6 +16,7 @@ import { openMember } from './kafka/member.ts';
 import { connectProducer } from './kafka/producer.ts';
 import { TopicFollower, TopicReader } from './kafka/reader.ts';
 import { type OutgoingMessage, outgoing } from './kafka/records.ts';
+import { createServedTopics } from './kafka/topics.ts';
 import type { BatchHandler, Bus, BusRecord, ConsumeOptions, Consumption, Following, Lag, NewRecord } from './port.ts';
 
 export interface KafkaBusOptions {
@@ -46,7 +48,6 @@ const gatherBytes = 64 * 1024;
 const gatherMs = 100;
 /** A record or batch that is larger comes nevertheless, alone. */
 const fetchPartitionBytes = 256 * 1024;
-const servedWithinMs = 30_000;
 const connectedWithinMs = 10_000;
 /** The client waits for the answers it is owed: from a broker that hangs they come late or never. */
 const disconnectedWithinMs = 3000;
@@ -99,19 +100,10 @@ export class KafkaBus implements Bus {
     const missing = specs.filter(({ name }) => !existing.has(name));
     if (missing.length > 0) {
       const replicationFactor = this.#options.replicationFactor ?? Math.min(3, await this.#brokerCount());
-      const topics = missing.map((spec) => ({
-        topic: spec.name,
-        numPartitions: spec.partitions,
-        replicationFactor,
-        configEntries: configEntries(spec, replicationFactor),
-      }));
-      // Not waiting for leaders: the client takes a broker that has not heard of the topic yet for a failure.
-      const request = { topics, waitForLeaders: false };
-      await this.#asking('topics cannot be created', () => this.#admin.createTopics(request));
-      for (const { name } of missing) {
-        this.#partitionCounts.delete(name);
-        await this.#untilServed(name);
-      }
+      await this.#asking('topics cannot be created', () =>
+        createServedTopics(this.#admin, missing, replicationFactor, this.#options.clock),
+      );
+      for (const { name } of missing) this.#partitionCounts.delete(name);
     }
     for (const { name, partitions } of specs) {
       const found = await this.partitionCount(name);
@@ -259,18 +251,15 @@ export class KafkaBus implements Bus {
 
   /** A client that could not connect is not used again: it may take itself for connected, and never is. */
   async #tryToConnect(): Promise<void> {
-    const settled = new AbortController();
-    const tooLate = this.#options.clock.sleep(connectedWithinMs, settled.signal).then(() => {
-      throw new Error(`no answer within ${connectedWithinMs} ms`);
-    });
+    const admin = this.#admin;
+    const connected = admin.connect().then(() => admin.describeCluster());
+    const tooLate = new Error(`no answer within ${connectedWithinMs} ms`);
     try {
-      await Promise.race([this.#admin.connect().then(() => this.#admin.describeCluster()), tooLate]);
+      await within(this.#options.clock, connectedWithinMs, connected, tooLate);
     } catch (error) {
-      this.#admin.disconnect().catch(() => {});
+      admin.disconnect().catch(() => {});
       this.#admin = this.#kafka.admin({ retry });
       throw error;
-    } finally {
-      settled.abort();
     }
   }
 
@@ -280,10 +269,7 @@ export class KafkaBus implements Bus {
     await Promise.all(this.#lanes.map((lane) => lane.close()));
     // A group that was never joined is unknown to the broker: nothing to delete.
     if (this.#readerGroups.length > 0) await this.#admin.deleteGroups(this.#readerGroups).catch(() => {});
-    const disconnected = new AbortController();
-    const tooLate = this.#options.clock.sleep(disconnectedWithinMs, disconnected.signal);
-    await Promise.race([this.#admin.disconnect(), tooLate]);
-    disconnected.abort();
+    await endsWithin(this.#options.clock, disconnectedWithinMs, this.#admin.disconnect());
   }
 
   #consumer(topic: string, groupId: string, sessionTimeoutMs: number, minBytes: number): Consumer {
@@ -334,21 +320,6 @@ export class KafkaBus implements Bus {
     }
   }
 
-  /** A broker can know that it leads a partition before it serves it. */
-  async #untilServed(topic: string): Promise<void> {
-    const { clock } = this.#options;
-    const untilMs = clock.nowMs() + servedWithinMs;
-    for (;;) {
-      try {
-        await this.#admin.fetchTopicOffsets(topic);
-        return;
-      } catch (error) {
-        if (clock.nowMs() >= untilMs) throw unavailable(`${topic} was created but is not served`, error);
-      }
-      await clock.sleep(50);
-    }
-  }
-
   async #brokerCount(): Promise<number> {
     return (await this.#asking('the cluster cannot be described', () => this.#admin.describeCluster())).brokers.length;
   }
@@ -379,23 +350,4 @@ function clientConfig({ brokers, clientId, ssl, sasl, requestTimeoutMs, log }: K
       ({ namespace, log: { message } }) =>
         log.debug({ client: 'kafkajs', namespace }, message),
   };
-}
-
-function configEntries(spec: TopicSpec, replicationFactor: number): { name: string; value: string }[] {
-  const settings: Record<string, string> = {
-    'cleanup.policy': spec.cleanup,
-    'max.message.bytes': String(spec.maxMessageBytes),
-    'min.insync.replicas': String(replicationFactor >= 3 ? 2 : 1),
-  };
-  if (spec.cleanup === 'delete') {
-    settings['retention.ms'] = String(spec.retentionMs ?? -1);
-    settings['retention.bytes'] = String(spec.retentionBytes ?? -1);
-  } else {
-    // Compacted while it is in use, not only once a default segment of a week or a gigabyte is full.
-    settings['segment.ms'] = '600000';
-    settings['segment.bytes'] = String(64 * 1024 * 1024);
-    settings['min.cleanable.dirty.ratio'] = '0.3';
-    settings['delete.retention.ms'] = '3600000';
-  }
-  return Object.entries(settings).map(([name, value]) => ({ name, value }));
 }

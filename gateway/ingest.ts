@@ -4,6 +4,7 @@
  */
 import type { Bus, NewRecord } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
+import { endsWithin } from '../core/deadline.ts';
 import { messageOf, RecordsRefusedError } from '../core/errors.ts';
 import { count, emptyGatewayLedger, type GatewayLedger } from '../core/ledger.ts';
 import type { Logger } from '../core/log.ts';
@@ -143,15 +144,12 @@ export class Ingest {
    * the bus has not taken in half of the time goes to the spool.
    */
   async drain(deadlineMs: number): Promise<void> {
-    const drained = new AbortController();
     const { clock } = this.#context;
-    const lanes = Promise.all(this.#lanes.map((lane) => lane.drain()));
-    const isDrained = lanes.then(() => true);
-    if (this.#detours.length > 0 && !(await Promise.race([isDrained, clock.sleep(deadlineMs / 2, drained.signal)]))) {
+    const drained = Promise.all(this.#lanes.map((lane) => lane.drain()));
+    if (this.#detours.length > 0 && !(await endsWithin(clock, deadlineMs / 2, drained))) {
       for (const [lane, { oldestMs }] of this.#lanes.entries()) if (oldestMs !== null) this.#detours[lane]!.hurry();
     }
-    await Promise.race([lanes, clock.sleep(deadlineMs, drained.signal)]);
-    drained.abort();
+    await endsWithin(clock, deadlineMs, drained);
   }
 
   /** No append is tried again: what is not durable now is never acknowledged. What is in the spool stays there. */

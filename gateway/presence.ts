@@ -4,6 +4,7 @@
  */
 import type { Bus, NewRecord } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
+import { endsWithin } from '../core/deadline.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Route } from '../core/route.ts';
@@ -45,9 +46,7 @@ export class Presence {
   /** Tells what waits, as far as the bus takes it within `deadlineMs`. */
   async close(deadlineMs: number): Promise<void> {
     this.#stop();
-    const closed = new AbortController();
-    await Promise.race([this.#flushAll(), this.#clock.sleep(deadlineMs, closed.signal)]);
-    closed.abort();
+    await endsWithin(this.#clock, deadlineMs, this.#flushAll());
   }
 
   /** A message of the device `key` came. */

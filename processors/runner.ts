@@ -1,6 +1,7 @@
 /** The processor: consumes the raw topic and gives every partition to its task. The only loop over the bus is here. */
 import type { Batch, Bus, Consumption } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
+import { within } from '../core/deadline.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { PartitionStatus, ProcessorStatus } from '../core/status.ts';
@@ -64,12 +65,8 @@ export class Processor {
    */
   async close(deadlineMs: number): Promise<void> {
     this.#closing.abort();
-    const closed = new AbortController();
-    const timeout = this.#context.clock.sleep(deadlineMs, closed.signal).then(() => {
-      if (!closed.signal.aborted)
-        throw new SluiceError('CLOSE_TIMEOUT', `the processor waits for a write that does not end`);
-    });
-    await Promise.race([this.#consumption?.close(), timeout]).finally(() => closed.abort());
+    const tooLate = new SluiceError('CLOSE_TIMEOUT', 'the processor waits for a write that does not end');
+    if (this.#consumption !== null) await within(this.#context.clock, deadlineMs, this.#consumption.close(), tooLate);
   }
 
   /** What stands in the way of processing, in words. */

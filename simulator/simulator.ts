@@ -4,6 +4,7 @@
  * against which a pipeline can be checked.
  */
 import type { Clock } from '../core/clock.ts';
+import { endsWithin } from '../core/deadline.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Fields } from '../core/reading.ts';
@@ -167,27 +168,23 @@ export class Simulator {
   async #stop(): Promise<void> {
     this.#finish();
     const { clock } = this.#context;
-    const timeout = new AbortController();
     this.#isDraining = true;
     this.#checkDrained();
-    await Promise.race([this.#drained.promise, clock.sleep(this.#options.drainMs, timeout.signal)]);
-    timeout.abort();
+    await endsWithin(clock, this.#options.drainMs, this.#drained.promise);
     this.#stopTicking?.();
     this.#schedule.clear();
     await this.#disconnect();
   }
 
   async #disconnect(): Promise<void> {
-    const timeout = new AbortController();
     const open = [...this.#members];
     const closeInTurn = async () => {
       for (let member = open.pop(); member !== undefined; member = open.pop()) await member.close();
     };
     const closed = Promise.all(Array.from({ length: closingTogether }, closeInTurn));
-    await Promise.race([closed, this.#context.clock.sleep(closeMs, timeout.signal)]).catch((error: unknown) => {
+    await endsWithin(this.#context.clock, closeMs, closed).catch((error: unknown) => {
       this.#context.log.warn({ error: messageOf(error) }, 'a connection did not close in order');
     });
-    timeout.abort();
     this.#tally.connected = 0;
     // Those whose turn has not come.
     for (const member of open) void member.close();

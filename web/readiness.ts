@@ -1,7 +1,8 @@
 /** Whether this process can do its work: each dependency is asked now, within a bounded time. */
+
 import type { Clock } from '../core/clock.ts';
+import { within } from '../core/deadline.ts';
 import { messageOf } from '../core/errors.ts';
-import { within } from './within.ts';
 
 /** Answers younger than this are given again, so that many who ask cost no more than one. */
 const freshForMs = 500;

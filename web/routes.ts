@@ -1,6 +1,7 @@
 /** The routes of the API (`web/api.ts` says what they answer). */
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../core/clock.ts';
+import { within } from '../core/deadline.ts';
 import { StoreUnavailableError } from '../core/errors.ts';
 import type { Store } from '../store/port.ts';
 import type { Alerts, Device, History, Overview } from './api.ts';
@@ -8,7 +9,6 @@ import type { EventStreams } from './events.ts';
 import { HttpFailure } from './failure.ts';
 import { parseHistoryRequest, readHistory } from './history.ts';
 import type { LiveView } from './view.ts';
-import { within } from './within.ts';
 
 /** A page that waits longer is better told so. */
 const storeWithinMs = 10_000;

@@ -4,6 +4,7 @@
  */
 import type { Bus, NewRecord } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
+import { endsWithin } from '../core/deadline.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { PipelineStatus } from '../core/status.ts';
@@ -44,10 +45,8 @@ export class StatusReporter {
     this.#isClosed = true;
     if (this.#stop === null) return;
     this.#stop();
-    const said = new AbortController();
     const last = Promise.resolve(this.#appending).then(() => this.#append());
-    await Promise.race([last, this.#context.clock.sleep(lastWithinMs, said.signal)]);
-    said.abort();
+    await endsWithin(this.#context.clock, lastWithinMs, last);
   }
 
   /** At most one append is under way: a slow bus gets fewer reports, not a queue of them. */

@@ -5,6 +5,7 @@
  * newer, so that the order within a partition is the order of the calls.
  */
 import type { Clock } from '../../core/clock.ts';
+import { endsWithin } from '../../core/deadline.ts';
 import { messageOf, SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import { chunksOf, halvesOf } from './chunks.ts';
@@ -84,7 +85,7 @@ export class Lane {
   async close(): Promise<void> {
     this.#closing.abort();
     for (const { reject } of this.#appends.splice(1)) reject(busClosed());
-    if (this.#running !== null) await this.#atMost(closeTimeoutMs, this.#running);
+    if (this.#running !== null) await endsWithin(this.#options.clock, closeTimeoutMs, this.#running);
     this.#appends.shift()?.reject(busClosed());
     await this.#dropProducer();
   }
@@ -156,12 +157,7 @@ export class Lane {
     const producer = this.#producer;
     this.#producer = null;
     // The client waits for the answers it is owed: from a broker that hangs they come late or never.
-    if (producer !== null) await this.#atMost(closeTimeoutMs, producer.disconnect());
-  }
-
-  async #atMost(timeoutMs: number, work: Promise<void>): Promise<void> {
-    const done = new AbortController();
-    const settled = work.catch(() => {}).finally(() => done.abort());
-    await Promise.race([settled, this.#options.clock.sleep(timeoutMs, done.signal)]);
+    const disconnected = producer?.disconnect().catch(() => {});
+    if (disconnected !== undefined) await endsWithin(this.#options.clock, closeTimeoutMs, disconnected);
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { Consumer, ConsumerConfig, Kafka } from 'kafkajs';
 import type { Clock } from '../../core/clock.ts';
+import { endsWithin } from '../../core/deadline.ts';
 
 export interface MemberContext {
   readonly kafka: Kafka;
@@ -28,10 +29,7 @@ export function openMember({ kafka, config, mayComeBack, clock }: MemberContext)
     ...consumer,
     disconnect: async () => {
       hasLeft = true;
-      const left = new AbortController();
-      const leaving = consumer.disconnect().finally(() => left.abort());
-      await Promise.race([leaving, clock.sleep(leaveTimeoutMs, left.signal)]);
-      leaving.catch(() => {});
+      await endsWithin(clock, leaveTimeoutMs, consumer.disconnect());
     },
   };
 }

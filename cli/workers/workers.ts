@@ -4,10 +4,10 @@
  */
 import cluster from 'node:cluster';
 import type { Clock } from '../../core/clock.ts';
+import { within } from '../../core/deadline.ts';
 import { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Group } from '../../web/group.ts';
-import { within } from '../../web/within.ts';
 import { type Exit, WorkerLink } from './link.ts';
 import type { Address, Answers, Question } from './messages.ts';
 

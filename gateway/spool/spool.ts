@@ -4,6 +4,7 @@
  */
 import type { Bus, BusRecord, DiskBus, NewRecord } from '../../bus/port.ts';
 import type { Clock } from '../../core/clock.ts';
+import { endsWithin } from '../../core/deadline.ts';
 import { isSluiceError, messageOf, SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { SpoolStatus } from '../../core/status.ts';
@@ -195,13 +196,8 @@ async function countPartitions(disk: DiskBus, bus: Bus, topic: string, waitMs: n
     await bus.start();
     return bus.partitionCount(topic);
   }
-  const answered = new AbortController();
-  const tooLate = clock.sleep(waitMs, answered.signal).then(() => null);
-  try {
-    return (await Promise.race([unless('BUS_UNAVAILABLE', bus.partitionCount(topic)), tooLate])) ?? known;
-  } finally {
-    answered.abort();
-  }
+  const answer = unless('BUS_UNAVAILABLE', bus.partitionCount(topic));
+  return ((await endsWithin(clock, waitMs, answer)) ? await answer : null) ?? known;
 }
 
 async function unless<T>(code: 'BUS_TOPIC_MISSING' | 'BUS_UNAVAILABLE', call: Promise<T>): Promise<T | null> {
