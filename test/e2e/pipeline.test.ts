@@ -23,7 +23,8 @@ async function getJson<T>(url: string): Promise<T> {
   return (await response.json()) as T;
 }
 
-describe.each(backendNames)('on %s', (name) => {
+// At once: most of the time is a minute that has to pass.
+describe.concurrent.each(backendNames)('on %s', (name) => {
   test.skipIf(!isAvailable(name) || !hasMosquitto)(
     'a reading published with mosquitto_pub is in the history within 2 s, in the rollup after its minute, and over the limit it is an alert',
     { timeout: 180_000 },

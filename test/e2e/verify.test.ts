@@ -61,7 +61,8 @@ const faulty = {
 };
 const labels = faultNames.filter((fault) => fault !== 'network.reconnect_storm');
 
-describe.each(backendNames)('on %s', (name) => {
+// At once: most of the time is spent waiting for windows to close.
+describe.concurrent.each(backendNames)('on %s', (name) => {
   test.skipIf(!isAvailable(name))(
     'everything acknowledged is accounted for after a kill -9, and what never came is named with where it was last seen',
     { timeout: 180_000 },

@@ -3,7 +3,7 @@
  * second, half every twenty. Nobody is disconnected, the gateway stays small, and afterwards everything is acknowledged,
  * there, and in order.
  */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { peakMemoryBytes } from '../../bench/cpu.ts';
 import { systemClock } from '../../core/clock.ts';
 import { isAvailable, openBackend } from '../support/backends.ts';
@@ -31,7 +31,9 @@ const stalls = {
 };
 
 describe.skipIf(!isAvailable('Kafka + InfluxDB'))('1,000 devices publish while Kafka is', () => {
-  test.each(['stopped', 'killed'] as const)('%s', { timeout: 180_000 + 2000 * stallSeconds }, async (how) => {
+  // At once: each waits for most of the time.
+  const timeout = 180_000 + 2000 * stallSeconds;
+  test.concurrent.for(['stopped', 'killed'] as const)('%s', { timeout }, async (how, { onTestFinished }) => {
     const kafka = await startOwnKafka();
     if ('skip' in kafka) throw new Error(kafka.skip);
     onTestFinished(() => kafka.close());
