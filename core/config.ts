@@ -3,23 +3,12 @@
  * Unknown keys are refused, and all errors come at once, each with its path and the fix. Pure: whoever calls reads files.
  */
 import { z } from 'zod';
+import { durationMs } from './duration.ts';
 import { SluiceError } from './errors.ts';
+import { windowsSchema } from './windows-config.ts';
 
 const MiB = 1024 * 1024;
 const DAY_MS = 86_400_000;
-const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;
-
-/** Milliseconds as a number, or text with a unit: `500ms`, `5s`, `10m`, `1h`, `7d`. */
-export const durationMs = z
-  .union([z.number(), z.string()], { error: 'expected milliseconds or a text such as 500ms, 5s, 10m, 1h, 7d' })
-  .transform((value, context) => {
-    const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(String(value));
-    if (match === null) {
-      context.addIssue(`expected milliseconds or a text such as 500ms, 5s, 10m, 1h, 7d; got ${JSON.stringify(value)}`);
-      return z.NEVER;
-    }
-    return Number(match[1]) * unitMs[(match[2] ?? 'ms') as keyof typeof unitMs];
-  });
 
 /** As the time zone database names them, `Europe/Berlin`. */
 const timeZone = z.string().refine(isTimeZone, {
@@ -188,6 +177,9 @@ export const configSchema = z.strictObject({
   topics: topics.prefault({}),
   retention: retention.prefault({}),
   processing: processing.prefault({}),
+  windows: windowsSchema
+    .default([])
+    .describe('windows of your own, beside the rollups: a list, see docs/processing.md'),
   log: log.prefault({}),
 });
 

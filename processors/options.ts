@@ -1,3 +1,4 @@
+import type { WindowSpec } from '../core/windows-config.ts';
 import type { RollupEvery } from '../store/port.ts';
 
 /** Settings of the processor; milliseconds where the name says so. Defaults: `core/config.ts`. */
@@ -18,6 +19,8 @@ export interface ProcessingOptions {
   readonly timeZone: string;
   /** Whether booleans and strings have `state_1m`. */
   readonly states: boolean;
+  /** Windows of the user, beside the levels (none). */
+  readonly windows?: readonly WindowSpec[];
 }
 
 export interface ProcessorOptions extends ProcessingOptions {

@@ -1,6 +1,7 @@
 /** The flags of `sluice simulate`: what they change of a scenario, and how it is run. */
 import { z } from 'zod';
-import { count, durationMs } from '../../core/config.ts';
+import { count } from '../../core/config.ts';
+import { durationMs } from '../../core/duration.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { parseShortFaults } from '../../simulator/faults/spec.ts';
 import { formats } from '../../simulator/format.ts';

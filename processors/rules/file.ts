@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import type { Severity } from '../../core/alert.ts';
 import { SluiceError } from '../../core/errors.ts';
+import { glob } from '../../core/glob.ts';
 
 const unitUs = { ms: 1000, s: 1_000_000, m: 60_000_000, h: 3_600_000_000, d: 86_400_000_000 } as const;
 
@@ -90,12 +91,6 @@ function compile(rule: z.output<typeof ruleSchema>): Rule {
     labels: rule.labels ?? {},
     summary: rule.summary ?? `{field} of {site}/{device} is {value}, ${direction} {threshold}`,
   };
-}
-
-/** `*` stands for any text, `?` for one character. */
-function glob(pattern: string): RegExp {
-  const escaped = pattern.replace(/[\\^$.|+()[\]{}]/g, '\\$&');
-  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 'su');
 }
 
 function repeatedNames(names: readonly string[]): string[] {

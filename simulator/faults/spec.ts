@@ -3,7 +3,7 @@
  * does and what its messages should end as: `docs/faults.md` (a test compares). Durations are milliseconds once parsed.
  */
 import { z } from 'zod';
-import { durationMs } from '../../core/config.ts';
+import { durationMs } from '../../core/duration.ts';
 import { routeOf } from '../../core/route.ts';
 
 const part = z

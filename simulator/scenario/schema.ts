@@ -1,6 +1,6 @@
 /** The form of a scenario file. `scenario.schema.json` is made of it, for editors. */
 import { z } from 'zod';
-import { durationMs } from '../../core/config.ts';
+import { durationMs } from '../../core/duration.ts';
 import { faultSpec } from '../faults/spec.ts';
 import { drawnDuration, drawnPeriod, route, signal } from './signal-schema.ts';
 

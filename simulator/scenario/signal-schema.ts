@@ -1,6 +1,6 @@
 /** Signals as data: what `signals.ts` and `route.ts` can do, as a scenario says it. */
 import { z } from 'zod';
-import { durationMs } from '../../core/config.ts';
+import { durationMs } from '../../core/duration.ts';
 
 const number = z
   .union(
