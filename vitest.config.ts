@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -8,6 +9,8 @@ const services = ['test/contracts/**/*.test.ts', 'test/promises/**/*.test.ts', '
 
 export default defineConfig({
   test: {
+    // Left alone it keeps a core for watching: on two it would run one file at a time.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         test: {
