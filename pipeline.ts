@@ -91,7 +91,7 @@ export class Pipeline {
             topics,
             group: config.processing.group,
             rules: context.rules,
-            options: config.processing,
+            options: { ...config.processing, windows: config.windows },
             instance,
             version,
             clock,

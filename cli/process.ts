@@ -11,7 +11,8 @@ export async function processFile(flags: CommonFlags & { in: string; flush: bool
   const config = readConfig(flags.config, flagValues(flags));
   const input = flags.in === '-' ? process.stdin : await openInput(flags.in);
   const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-  const outputs = replay(lines, config.processing, readRules(config), { flush: flags.flush });
+  const options = { ...config.processing, windows: config.windows };
+  const outputs = replay(lines, options, readRules(config), { flush: flags.flush });
   await pipeline(outputs, withLineEnds, process.stdout, { end: false });
 }
 

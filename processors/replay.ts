@@ -8,6 +8,7 @@ import { SluiceError } from '../core/errors.ts';
 import { deviceKey, type Reading } from '../core/reading.ts';
 import { routeOf } from '../core/route.ts';
 import { headers } from '../core/topics.ts';
+import type { Point } from '../store/port.ts';
 import type { ProcessingOptions } from './options.ts';
 import type { Outputs } from './outputs.ts';
 import { rfc3339 } from './rfc3339.ts';
@@ -86,11 +87,19 @@ function* drain(outputs: Outputs): Generator<string> {
   for (const { source, reason, error, index } of outputs.deadLetters) {
     yield line('deadLetter', { line: source.offset, index, reason, error });
   }
-  for (const { series, timeUs, fields } of outputs.rollups) {
-    yield line('rollup', { every: '1m', ...series.tags, windowStart: rfc3339(timeUs), ...fields });
-  }
+  for (const point of outputs.rollups) yield windowLine(point);
   for (const { alert } of outputs.alerts) yield line('alert', alert);
   outputs.clear();
+}
+
+/** A rollup, or a window of the user or of states: those have names. */
+function windowLine({ series, timeUs, fields }: Point): string {
+  const { measurement, tags } = series;
+  const content = { ...tags, windowStart: rfc3339(timeUs), ...fields };
+  const every = /^rollup_(.*)$/.exec(measurement)?.[1];
+  return every === undefined
+    ? line('window', { name: measurement, ...content })
+    : line('rollup', { every, ...content });
 }
 
 function line(kind: string, content: object): string {
