@@ -20,6 +20,11 @@ export class StateWriter {
     this.#length = at;
   }
 
+  /** A safe integer of at most half of that size: its sign is the last bit. */
+  int(value: number): void {
+    this.uint(value < 0 ? -2 * value - 1 : 2 * value);
+  }
+
   uint32(value: number): void {
     this.#reserve(4);
     this.#view.setUint32(this.#length, value, true);
@@ -30,6 +35,12 @@ export class StateWriter {
     this.#reserve(8);
     this.#view.setFloat64(this.#length, value, true);
     this.#length += 8;
+  }
+
+  float(value: number): void {
+    this.#reserve(4);
+    this.#view.setFloat32(this.#length, value, true);
+    this.#length += 4;
   }
 
   doubles(values: readonly number[]): void {
@@ -54,13 +65,40 @@ export class StateWriter {
 
   bytes(value: Uint8Array): void {
     this.uint(value.length);
+    this.raw(value);
+  }
+
+  /** Bytes whose number the reader knows. */
+  raw(value: Uint8Array): void {
     this.#reserve(value.length);
     this.#buffer.set(value, this.#length);
     this.#length += value.length;
   }
 
+  /** What `write` writes, with its length in front: a reader can pass over it. */
+  section(write: () => void): void {
+    const at = this.#length;
+    this.uint32(0);
+    write();
+    this.#view.setUint32(at, this.#length - at - 4, true);
+  }
+
+  /** The same with 16 bits for the length (at most 65,535 bytes), and 16 bits of a tag in front. */
+  section16(tag: number, write: () => void): void {
+    const at = this.#length;
+    this.uint32(0);
+    write();
+    this.#view.setUint16(at, tag, true);
+    this.#view.setUint16(at + 2, this.#length - at - 4, true);
+  }
+
+  /** All bytes so far; they are overwritten after a `clear`. */
   finish(): Buffer {
     return this.#buffer.subarray(0, this.#length);
+  }
+
+  clear(): void {
+    this.#length = 0;
   }
 
   #reserve(bytes: number): void {
@@ -94,6 +132,11 @@ export class StateReader {
     }
   }
 
+  int(): number {
+    const value = this.uint();
+    return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
+  }
+
   uint32(): number {
     this.#at += 4;
     return this.#view.getUint32(this.#at - 4, true);
@@ -102,6 +145,11 @@ export class StateReader {
   double(): number {
     this.#at += 8;
     return this.#view.getFloat64(this.#at - 8, true);
+  }
+
+  float(): number {
+    this.#at += 4;
+    return this.#view.getFloat32(this.#at - 4, true);
   }
 
   doubles(): number[] {
@@ -119,7 +167,15 @@ export class StateReader {
   }
 
   bytes(): Buffer {
-    const length = this.uint();
+    return this.#take(this.uint());
+  }
+
+  /** What `section` wrote. */
+  section(): StateReader {
+    return new StateReader(this.#take(this.uint32()));
+  }
+
+  #take(length: number): Buffer {
     if (this.#at + length > this.#buffer.length) throw new RangeError('the snapshot ends too early');
     this.#at += length;
     return this.#buffer.subarray(this.#at - length, this.#at);

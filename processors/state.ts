@@ -8,7 +8,7 @@ import type { Bus, NewRecord } from '../bus/port.ts';
 import { isSluiceError, SluiceError } from '../core/errors.ts';
 
 /** Of what `serialize` is given. Raised when its shape changes; a reader refuses what it does not know. */
-export const stateVersion = 1;
+export const stateVersion = 2;
 const chunkBytes = 900_000;
 const readRecords = 50;
 

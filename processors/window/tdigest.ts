@@ -1,52 +1,71 @@
 /**
  * A merging t-digest (Dunning & Ertl) without randomness: the same values in the same order always give the same
- * centroids. Small at the ends, so that p99 is sharp; error by rank, so that an offset (1013 hPa) costs no accuracy.
+ * centroids. Error by rank, so that an offset (1013 hPa) costs no accuracy: a centroid holds at most 0.8 % of the values
+ * in the middle, 0.35 % at p95 and 0.16 % at p99, and a percentile is off by less than half of that.
  */
-const compression = 200;
+import type { StateReader, StateWriter } from '../codec.ts';
+
+/** Of a digest whose centroids are all as heavy as they may be. */
+const fewestCentroids = 200;
 
 /** Centroids by rising mean. */
-export interface Centroids {
-  readonly means: readonly number[];
-  readonly weights: readonly number[];
+export interface Digest {
+  readonly means: Float64Array;
+  readonly weights: Float64Array;
+  /** Sum of the weights. */
+  readonly total: number;
+  /** Where each mean is between the first and the last, NaN for one that is a whole number of millionths: so it is saved. */
+  readonly fractions: Float32Array;
 }
 
-export const noCentroids: Centroids = { means: [], weights: [] };
+type Centroids = Omit<Digest, 'fractions'>;
 
-/** The digest of both together. `values` in any order. */
-export function withValues(digest: Centroids, values: readonly number[]): Centroids {
+const nothing: Centroids = { means: new Float64Array(0), weights: new Float64Array(0), total: 0 };
+let means = new Float64Array(1024);
+let weights = new Float64Array(1024);
+let ones = new Float64Array(1024).fill(1);
+
+/** The digest of values in any order, beside those of `digest`. */
+export function withValues(digest: Digest | null, values: readonly number[]): Digest {
+  if (values.length > ones.length) ones = new Float64Array(values.length).fill(1);
   const sorted = Float64Array.from(values).sort();
-  return withCentroids(digest, { means: Array.from(sorted), weights: new Array<number>(sorted.length).fill(1) });
+  return merged(digest ?? nothing, { means: sorted, weights: ones.subarray(0, sorted.length), total: sorted.length });
 }
 
-export function withCentroids(left: Centroids, right: Centroids): Centroids {
-  const means: number[] = [];
-  const weights: number[] = [];
-  const total = weightOf(left) + weightOf(right);
-  let before = 0;
-  for (const [mean, weight] of inOrder(left, right)) {
-    const last = means.length - 1;
-    if (last >= 0 && weights[last]! + weight <= limit(before, weights[last]! + weight, total)) {
-      weights[last]! += weight;
-      means[last]! += ((mean - means[last]!) * weight) / weights[last]!;
-    } else {
-      if (last >= 0) before += weights[last]!;
-      means.push(mean);
-      weights.push(weight);
-    }
+/** The digest of both together. */
+export function merged(left: Centroids, right: Centroids): Digest {
+  const [leftSize, rightSize] = [left.means.length, right.means.length];
+  if (leftSize + rightSize > means.length) {
+    means = new Float64Array((leftSize + rightSize) * 2);
+    weights = new Float64Array(means.length);
   }
-  return { means, weights };
-}
-
-/** How heavy a centroid may be that has `before` on its left: 4·n·q·(1−q)/compression. */
-function limit(before: number, weight: number, total: number): number {
-  const q = (before + weight / 2) / total;
-  return Math.max(1, (4 * total * q * (1 - q)) / compression);
+  const total = left.total + right.total;
+  const widest = (Math.PI * total) / fewestCentroids;
+  let [l, r, last, before] = [0, 0, -1, 0];
+  while (l < leftSize || r < rightSize) {
+    const isLeft = r === rightSize || (l < leftSize && left.means[l]! <= right.means[r]!);
+    const mean = isLeft ? left.means[l]! : right.means[r]!;
+    const weight = isLeft ? left.weights[l++]! : right.weights[r++]!;
+    if (last >= 0) {
+      const together = weights[last]! + weight;
+      const q = (before + together / 2) / total;
+      if (together <= widest * Math.sqrt(q * (1 - q))) {
+        weights[last] = together;
+        means[last]! += (mean - means[last]!) * (weight / together);
+        continue;
+      }
+      before += weights[last]!;
+    }
+    last++;
+    means[last] = mean;
+    weights[last] = weight;
+  }
+  return rounded(means.subarray(0, last + 1), weights.slice(0, last + 1), total);
 }
 
 /** The value at `q` (0..1), between the middles of neighbouring centroids; `min` and `max` are the ends. */
-export function quantile(digest: Centroids, q: number, min: number, max: number): number {
-  const { means, weights } = digest;
-  const rank = q * weightOf(digest);
+export function quantile({ means, weights, total }: Digest, q: number, min: number, max: number): number {
+  const rank = q * total;
   let fromRank = 0;
   let fromValue = min;
   let before = 0;
@@ -62,20 +81,73 @@ export function quantile(digest: Centroids, q: number, min: number, max: number)
 
 function between(fromRank: number, fromValue: number, toRank: number, toValue: number, rank: number): number {
   if (toRank === fromRank) return toValue;
-  return fromValue + ((toValue - fromValue) * (rank - fromRank)) / (toRank - fromRank);
+  return fromValue + (toValue - fromValue) * ((rank - fromRank) / (toRank - fromRank));
 }
 
-function weightOf({ weights }: Centroids): number {
-  let sum = 0;
-  for (const weight of weights) sum += weight;
-  return sum;
-}
-
-function* inOrder(left: Centroids, right: Centroids): Generator<[mean: number, weight: number]> {
-  let l = 0;
-  let r = 0;
-  while (l < left.means.length || r < right.means.length) {
-    const fromLeft = r === right.means.length || (l < left.means.length && left.means[l]! <= right.means[r]!);
-    yield fromLeft ? [left.means[l]!, left.weights[l++]!] : [right.means[r]!, right.weights[r++]!];
+/**
+ * With means of as many bits as are saved: 24 of where they are between the ends. Where values repeat, as those of few
+ * decimals do, most means are such values: those stay what they are.
+ */
+function rounded(means: Float64Array, weights: Float64Array, total: number): Digest {
+  const [first, last] = [means[0]!, means[means.length - 1]!];
+  // Halves, because the range of finite numbers may be infinite.
+  const halfRange = last / 2 - first / 2;
+  const fractions = new Float32Array(means.length);
+  const kept = new Float64Array(means.length);
+  for (let i = 0; i < means.length; i++) {
+    const mean = means[i]!;
+    if (isMillionths(mean)) {
+      fractions[i] = Number.NaN;
+      kept[i] = mean;
+    } else {
+      fractions[i] = halfRange === 0 ? 0 : (mean / 2 - first / 2) / halfRange;
+      kept[i] = meanAt(fractions[i]!, first, last);
+    }
   }
+  return { means: kept, weights, total, fractions };
+}
+
+function isMillionths(mean: number): boolean {
+  const millionths = Math.round(mean * 1e6);
+  return Math.abs(millionths) <= 2 ** 45 && millionths / 1e6 === mean;
+}
+
+function meanAt(fraction: number, first: number, last: number): number {
+  return first * (1 - fraction) + last * fraction;
+}
+
+export function saveDigest(to: StateWriter, { means, weights, fractions }: Digest): void {
+  to.uint(means.length);
+  to.double(means[0]!);
+  to.double(means[means.length - 1]!);
+  let before = 0;
+  for (let i = 0; i < means.length; i++) {
+    const isRounded = !Number.isNaN(fractions[i]!);
+    to.uint(weights[i]! * 2 + (isRounded ? 1 : 0));
+    if (isRounded) {
+      to.float(fractions[i]!);
+    } else {
+      const millionths = Math.round(means[i]! * 1e6);
+      to.int(millionths - before);
+      before = millionths;
+    }
+  }
+}
+
+export function loadDigest(from: StateReader): Digest {
+  const size = from.uint();
+  const first = from.double();
+  const last = from.double();
+  const [means, weights, fractions] = [new Float64Array(size), new Float64Array(size), new Float32Array(size)];
+  let [total, millionths] = [0, 0];
+  for (let i = 0; i < size; i++) {
+    const weight = from.uint();
+    const isRounded = weight % 2 === 1;
+    weights[i] = Math.floor(weight / 2);
+    total += weights[i]!;
+    fractions[i] = isRounded ? from.float() : Number.NaN;
+    if (!isRounded) millionths += from.int();
+    means[i] = isRounded ? meanAt(fractions[i]!, first, last) : millionths / 1e6;
+  }
+  return { means, weights, total, fractions };
 }
