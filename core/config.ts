@@ -12,7 +12,8 @@ const DAY_MS = 86_400_000;
 
 /** As the time zone database names them, `Europe/Berlin`. */
 const timeZone = z.string().refine(isTimeZone, {
-  error: ({ input }) => `there is no time zone ${JSON.stringify(input)}; give an IANA name such as UTC or Europe/Berlin`,
+  error: ({ input }) =>
+    `there is no time zone ${JSON.stringify(input)}; give an IANA name such as UTC or Europe/Berlin`,
 });
 
 function isTimeZone(name: string): boolean {
@@ -32,16 +33,15 @@ const text = z.string().min(1);
 
 const mqtt = z.strictObject({
   port: port.default(1883).describe('MQTT port; 0 picks a free one'),
-  username: text.optional().describe('the one user that may connect; with a password'),
+  username: text.optional().describe('the one user that may do everything; with a password'),
   password: text.optional().meta({ secret: true }).describe('the password of that user'),
+  usersFile: text.optional().describe('file of all other users and what they may do; `sluice users` writes it'),
   maxPacketBytes: count.default(256 * 1024).describe('a larger MQTT packet is refused at its header'),
   maxConnectBytes: count.default(16 * 1024).describe('the same for a CONNECT: of someone who is not known yet'),
   maxTopicBytes: count.max(65_535).default(256).describe('bytes of a topic'),
   maxTopicLevels: count.max(100).default(16).describe('levels of a topic'),
   maxClientIdBytes: count.max(65_535).default(128).describe('bytes of a client id'),
-  maxSubscriptions: count
-    .default(100)
-    .describe('topics that one connection may ask for in SUBSCRIBE and UNSUBSCRIBE; every one is refused'),
+  maxSubscriptions: count.default(100).describe('topics that one connection may ask for in SUBSCRIBE and UNSUBSCRIBE'),
   maxUnfinishedQos2PerClient: count.default(10_000).describe('QoS 2 messages of one client without their PUBREL'),
   maxUnfinishedQos2: count.default(100_000).describe('the same over all clients; at the cap each may have its share'),
   maxMessagesPerSecond: count
@@ -195,6 +195,7 @@ export const environment: Readonly<Record<string, string>> = {
   SLUICE_MQTT_PORT: 'mqtt.port',
   SLUICE_MQTT_USERNAME: 'mqtt.username',
   SLUICE_MQTT_PASSWORD: 'mqtt.password',
+  SLUICE_MQTT_USERS_FILE: 'mqtt.usersFile',
   SLUICE_GATEWAY_WORKERS: 'gateway.workers',
   SLUICE_GATEWAY_SPOOL: 'gateway.spool',
   SLUICE_TOPIC_PREFIX: 'topics.prefix',

@@ -74,7 +74,22 @@ export const closedReasons = {
   bad_credentials: {
     intended: false,
     text: 'its user name or password is wrong (CONNACK 4)',
-    fix: 'give it those of `mqtt.username` and `mqtt.password`',
+    fix: 'give it those of `mqtt.username` and `mqtt.password`, or of a user in `mqtt.usersFile`',
+  },
+  too_many_logins: {
+    intended: false,
+    text: 'too many logins wait, or too many from its address failed: its password was not looked at (CONNACK 3)',
+    fix: 'look who tries passwords from there; a fleet that comes back after a restart gets in by trying again',
+  },
+  client_id_taken: {
+    intended: false,
+    text: 'another user is connected with its client id (CONNACK 2)',
+    fix: 'give each device its own id',
+  },
+  not_authorized: {
+    intended: false,
+    text: 'it published to a topic that is not its own, or its will is for one (CONNACK 5)',
+    fix: 'let it use the topics of its site and device, or give its user rules of its own',
   },
   at_capacity: {
     intended: false,
@@ -113,8 +128,8 @@ export const closedReasons = {
   },
   too_many_subscriptions: {
     intended: false,
-    text: 'it asked for more topics than `mqtt.maxSubscriptions`, all of which were refused',
-    fix: 'let it not subscribe: the gateway only takes messages',
+    text: 'it asked for more topics than `mqtt.maxSubscriptions`',
+    fix: 'let it ask for its own two, once, or raise it',
   },
   too_many_unfinished: {
     intended: false,
@@ -130,6 +145,11 @@ export const closedReasons = {
     intended: false,
     text: 'it did not read its acknowledgements for 5 s',
     fix: 'look at the client, or at its network',
+  },
+  identity_revoked: {
+    intended: true,
+    text: 'its user was removed from `mqtt.usersFile`',
+    fix: 'nothing',
   },
   keepalive_timeout: { intended: true, text: 'it was silent for one and a half times its keepalive', fix: 'nothing' },
   taken_over: {

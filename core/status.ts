@@ -20,6 +20,8 @@ export interface RoleStatus {
 
 export interface GatewayStatus extends RoleStatus {
   readonly role: 'gateway';
+  /** What someone should look at, in words, though the gateway does its work. */
+  readonly warnings: readonly string[];
   /** TCP connections, also of those that are not accepted yet. */
   readonly connections: number;
   /** Of them: accepted clients. */
@@ -37,6 +39,9 @@ export interface GatewayStatus extends RoleStatus {
   readonly slowed: number;
   /** Connections that had to wait for their turn: more came than the connect rate. */
   readonly connectsDelayed: number;
+  /** Logins with a wrong password, and those that had to wait because others from their address had failed. */
+  readonly loginsFailed: number;
+  readonly loginsDelayed: number;
   /** Connections that the gateway refused or ended. */
   readonly closed: ByReason<ClosedReason>;
   /** Milliseconds from taking a message to its acknowledgement, over the last seconds; `null` before the first. */

@@ -14,7 +14,7 @@ export class Addresses {
 
   /** Counts one more, and says whether it may be. */
   enter(address: string): boolean {
-    const key = keyOf(address);
+    const key = addressKey(address);
     const connections = this.#connections.get(key) ?? 0;
     if (connections >= this.#max) return false;
     this.#connections.set(key, connections + 1);
@@ -23,7 +23,7 @@ export class Addresses {
 
   /** One that had entered is closed. */
   leave(address: string): void {
-    const key = keyOf(address);
+    const key = addressKey(address);
     const connections = this.#connections.get(key)! - 1;
     if (connections === 0) this.#connections.delete(key);
     else this.#connections.set(key, connections);
@@ -31,7 +31,7 @@ export class Addresses {
 }
 
 /** As Node writes addresses: IPv4 as it is, also when it comes as `::ffff:1.2.3.4`; of IPv6 the first 64 bits. */
-function keyOf(address: string): string {
+export function addressKey(address: string): string {
   if (address.startsWith(mapped) && address.includes('.')) return address.slice(mapped.length);
   if (!isIPv6(address)) return address;
   const [head, tail] = address.split('::') as [string, string?];

@@ -4,33 +4,48 @@
  */
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import type { Logger } from '../core/log.ts';
+import { type ClosedReason, closedReasons } from '../core/reasons.ts';
 import type { Release } from './acks.ts';
 import type { Publish } from './records.ts';
 
-/** CONNACK return codes (MQTT 3.1.1 §3.2.2.3). */
-export const connack = { serverUnavailable: 3, badCredentials: 4 } as const;
+/** Why a client may not connect, and the return code of the CONNACK that says so (MQTT 3.1.1 §3.2.2.3). */
+const returnCodes = {
+  client_id_taken: 2,
+  at_capacity: 3,
+  gateway_closed: 3,
+  too_many_logins: 3,
+  bad_credentials: 4,
+  not_authorized: 5,
+} as const satisfies Partial<Record<ClosedReason, number>>;
 
-/** Why a client may not connect. */
-export interface Refusal {
-  readonly returnCode: (typeof connack)[keyof typeof connack];
-  readonly message: string;
-}
+export type Refusal = keyof typeof returnCodes;
 
 /** What a CONNECT asked for. */
 export interface Asked {
   readonly clientId: string;
   readonly isPersistent: boolean;
   readonly keepaliveMs: number;
+  readonly willTopic: string | null;
 }
 
 export interface BrokerHooks {
   /** Before the CONNECT is judged. */
   onConnect(conn: object, asked: Asked): void;
-  refusal(conn: object, username: string | undefined, password: Buffer | undefined): Refusal | null;
-  /** The broker closes the connection that had the client id before. */
-  onAccepted(conn: object, clientId: string): void;
+  /**
+   * Whether the client is accepted; `null`: it is, and the broker closes the connection that had its client id before.
+   * Never rejects. When the connection is closed meanwhile, the broker does not look at the answer.
+   */
+  login(
+    conn: object,
+    clientId: string,
+    username: string | undefined,
+    password: Buffer | undefined,
+  ): Promise<Refusal | null>;
   /** `conn` is `null` for a will whose client is not known. Calls `release` exactly once. */
   onPublish(conn: object | null, publish: Publish, release: Release): void;
+  /** Whether it is granted. */
+  onSubscribe(conn: object, topic: string, qos: number): boolean;
+  onUnsubscribe(conn: object, topics: readonly string[]): void;
   /** The broker closes the connection for what it sent. */
   onFault(conn: object, message: string): void;
 }
@@ -48,8 +63,9 @@ export async function openBroker(hooks: BrokerHooks, log: Logger): Promise<Aedes
 
     preConnect: (client, packet, done) => {
       const keepaliveMs = (packet.keepalive ?? 0) * 1000;
-      const { clientId } = packet;
-      hooks.onConnect(client.conn, { clientId, isPersistent: packet.clean === false, keepaliveMs });
+      const { clientId, will } = packet;
+      const isPersistent = packet.clean === false;
+      hooks.onConnect(client.conn, { clientId, isPersistent, keepaliveMs, willTopic: will?.topic ?? null });
       // The broker would keep sessions in memory without a bound, and end a client whose messages are held.
       packet.clean = true;
       packet.keepalive = 0;
@@ -57,10 +73,10 @@ export async function openBroker(hooks: BrokerHooks, log: Logger): Promise<Aedes
     },
 
     authenticate: (client, username, password, done) => {
-      const refusal = hooks.refusal(client.conn, username, password);
-      if (refusal !== null) return done(authenticateError(refusal), false);
-      hooks.onAccepted(client.conn, client.id);
-      done(null, true);
+      void hooks.login(client.conn, client.id, username, password).then((refusal) => {
+        if (refusal === null) done(null, true);
+        else done(authenticateError(refusal), false);
+      });
     },
 
     authorizePublish: (client, packet, done) => {
@@ -71,9 +87,15 @@ export async function openBroker(hooks: BrokerHooks, log: Logger): Promise<Aedes
       hooks.onPublish(client?.conn ?? null, { topic, payload, qos, retain, messageId } as Publish, done);
     },
 
-    // Ingest only: a subscriber that does not read would stop all ingest. [MQTT-3.9.3]: SUBACK 0x80.
-    authorizeSubscribe: (_client, _subscription, done) => done(null, null),
+    // [MQTT-3.9.3]: SUBACK 0x80.
+    authorizeSubscribe: ({ conn }, subscription, done) => {
+      done(null, hooks.onSubscribe(conn, subscription.topic, subscription.qos) ? subscription : null);
+    },
+
+    // A subscriber that does not read would stop all ingest: what there is to hear comes past the broker.
+    authorizeForward: () => null,
   });
+  broker.on('unsubscribe', (topics, { conn }) => hooks.onUnsubscribe(conn, topics));
   const onClientError = ({ conn }: Client, error: Error) => {
     const isLost = 'code' in error || error.message === 'connection closed';
     if (!isLost) hooks.onFault(conn, error.message);
@@ -85,6 +107,6 @@ export async function openBroker(hooks: BrokerHooks, log: Logger): Promise<Aedes
   return broker;
 }
 
-function authenticateError({ message, returnCode }: Refusal): AuthenticateError {
-  return Object.assign(new Error(message), { returnCode });
+function authenticateError(refusal: Refusal): AuthenticateError {
+  return Object.assign(new Error(closedReasons[refusal].text), { returnCode: returnCodes[refusal] });
 }

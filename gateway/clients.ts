@@ -2,16 +2,18 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { AckQueue, type Release } from './acks.ts';
-import { isAllowed } from './auth.ts';
-import { type Asked, type BrokerHooks, connack, type Refusal } from './broker.ts';
+import type { Asked, BrokerHooks, Refusal } from './broker.ts';
 import type { Closed } from './closed.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
+import { Access } from './identity/access.ts';
+import type { Logins } from './identity/logins.ts';
 import type { Ingest } from './ingest.ts';
 import type { GatewayOptions } from './options.ts';
 import type { Presence } from './presence.ts';
 import { type PacketIds, Qos2Sessions } from './qos2.ts';
 import { ReadAhead } from './read-ahead.ts';
-import type { Publish } from './records.ts';
+import type { Place, Publish } from './records.ts';
+import { type Delivery, Subscribers } from './subscribers.ts';
 
 const sweepEveryMs = 1000;
 
@@ -19,6 +21,7 @@ export interface ClientsContext {
   readonly options: GatewayOptions;
   readonly ingest: Ingest;
   readonly presence: Presence;
+  readonly logins: Logins;
   readonly closed: Closed;
   readonly clock: Clock;
 }
@@ -30,6 +33,8 @@ export class Clients implements BrokerHooks {
   readonly #options: GatewayOptions;
   readonly #ingest: Ingest;
   readonly #presence: Presence;
+  readonly #logins: Logins;
+  readonly #subscribers = new Subscribers();
   readonly #clock: Clock;
   readonly #qos2: Qos2Sessions;
   readonly #connections: ConnectionContext;
@@ -43,10 +48,11 @@ export class Clients implements BrokerHooks {
   #isDraining = false;
   #stopSweep: () => void = () => {};
 
-  constructor({ options, ingest, presence, closed, clock }: ClientsContext) {
+  constructor({ options, ingest, presence, logins, closed, clock }: ClientsContext) {
     this.#options = options;
     this.#ingest = ingest;
     this.#presence = presence;
+    this.#logins = logins;
     this.#clock = clock;
     this.#qos2 = new Qos2Sessions(options);
     this.readAhead = new ReadAhead(options);
@@ -100,35 +106,46 @@ export class Clients implements BrokerHooks {
     allClosed.abort();
   }
 
-  onConnect(conn: object, { clientId, isPersistent, keepaliveMs }: Asked): void {
+  /** Who may what has changed: holds for those who are here, too. Who is no one any more is closed. */
+  renewIdentities(): void {
+    for (const connection of this.#open) {
+      const { access, clientId } = connection;
+      if (access === null) continue;
+      const identity = this.#logins.renewed(access.identity);
+      if (identity === null) connection.end('identity_revoked');
+      else if (identity !== access.identity) this.#renew(connection, new Access(identity, clientId));
+    }
+  }
+
+  /** Publishes at QoS 1 to those who subscribed to the topic. */
+  deliver(topic: string, payload: Buffer): Promise<Delivery> {
+    return this.#subscribers.deliver(topic, payload);
+  }
+
+  onConnect(conn: object, { clientId, isPersistent, keepaliveMs, willTopic }: Asked): void {
     const connection = this.#known.get(conn)!;
     const { maxKeepaliveMs } = this.#options;
     connection.clientId = clientId;
     connection.isPersistent = isPersistent;
+    connection.willTopic = willTopic;
     connection.keepaliveMs = keepaliveMs === 0 ? maxKeepaliveMs : Math.min(keepaliveMs, maxKeepaliveMs);
   }
 
-  refusal(conn: object, username: string | undefined, password: Buffer | undefined): Refusal | null {
+  async login(
+    conn: object,
+    clientId: string,
+    username: string | undefined,
+    password: Buffer | undefined,
+  ): Promise<Refusal | null> {
     const connection = this.#known.get(conn)!;
-    if (!isAllowed(this.#options.credentials, username, password)) {
-      connection.blame('bad_credentials');
-      return { returnCode: connack.badCredentials, message: 'bad user name or password' };
-    }
-    if (this.#isDraining || this.#ingest.caps.isFull) {
-      connection.blame(this.#isDraining ? 'gateway_closed' : 'at_capacity');
-      return { returnCode: connack.serverUnavailable, message: 'the gateway takes no clients now' };
-    }
-    return null;
-  }
-
-  onAccepted(conn: object, clientId: string): void {
-    const connection = this.#known.get(conn)!;
+    const login = await this.#logins.login({ username, password, address: connection.address ?? '' });
     // It was closed meanwhile.
-    if (!this.#open.has(connection)) return;
-    this.#accepted.get(clientId)?.blame('taken_over');
-    this.#accepted.set(clientId, connection);
-    this.#ingest.caps.clients++;
-    connection.accept(clientId, this.#qos2.open(clientId, connection.isPersistent));
+    if (!this.#open.has(connection)) return null;
+    const access = 'identity' in login ? new Access(login.identity, clientId) : null;
+    const refusal = 'refusal' in login ? login.refusal : this.#refusal(connection, clientId, access!);
+    if (refusal === null) this.#accept(connection, clientId, access!);
+    else connection.blame(refusal);
+    return refusal;
   }
 
   onFault(conn: object, message: string): void {
@@ -137,21 +154,63 @@ export class Clients implements BrokerHooks {
 
   onPublish(conn: object | null, publish: Publish, release: Release): void {
     const connection = conn === null ? undefined : this.#known.get(conn);
+    const place = this.#ingest.placeOf(publish.topic, connection?.clientId ?? '');
     if (connection === undefined) {
-      this.#ingest.take(this.#ingest.placeOf(publish.topic, ''), publish, '', this.#strangers, release);
+      this.#ingest.take(place, publish, '', this.#strangers, release);
+    } else if (connection.access?.mayPublish(publish.topic, place.route) !== true) {
+      connection.blame('not_authorized', `it published to ${publish.topic}`);
+      release(new Error('it may not publish to this topic'));
     } else if (publish.qos === 2 && publish.messageId !== undefined && connection.qos2 !== null) {
-      this.#takeOnce(connection, connection.qos2, publish, release);
+      this.#takeOnce(connection, connection.qos2, place, publish, release);
     } else {
-      this.#take(connection, publish, release);
+      this.#take(connection, place, publish, release);
     }
   }
 
-  #takeOnce(connection: Connection, qos2: PacketIds, publish: Publish, release: Release): void {
+  onSubscribe(conn: object, topic: string, qos: number): boolean {
+    const connection = this.#known.get(conn)!;
+    // At QoS 0 nobody would know whether it came.
+    const isGranted = qos > 0 && connection.access?.maySubscribe(topic) === true && this.#open.has(connection);
+    if (isGranted) this.#subscribers.add(topic, connection);
+    return isGranted;
+  }
+
+  onUnsubscribe(conn: object, topics: readonly string[]): void {
+    for (const topic of topics) this.#subscribers.remove(topic, this.#known.get(conn)!);
+  }
+
+  #refusal(connection: Connection, clientId: string, access: Access): Refusal | null {
+    if (this.#isDraining) return 'gateway_closed';
+    if (this.#ingest.caps.isFull) return 'at_capacity';
+    const { willTopic } = connection;
+    if (willTopic !== null && !access.mayPublish(willTopic, this.#ingest.placeOf(willTopic, clientId).route)) {
+      return 'not_authorized';
+    }
+    // Whoever knows the client id of another must not be able to end its connection.
+    const other = this.#accepted.get(clientId)?.access?.identity.user ?? access.identity.user;
+    return other === access.identity.user ? null : 'client_id_taken';
+  }
+
+  #accept(connection: Connection, clientId: string, access: Access): void {
+    this.#accepted.get(clientId)?.blame('taken_over');
+    this.#accepted.set(clientId, connection);
+    this.#ingest.caps.clients++;
+    connection.accept(clientId, access, this.#qos2.open(sessionOf(access, clientId), connection.isPersistent));
+  }
+
+  #renew(connection: Connection, access: Access): void {
+    connection.access = access;
+    for (const topic of connection.subscriptions) {
+      if (!access.maySubscribe(topic)) this.#subscribers.remove(topic, connection);
+    }
+  }
+
+  #takeOnce(connection: Connection, qos2: PacketIds, place: Place, publish: Publish, release: Release): void {
     const taken = qos2.find(publish);
     if (taken !== null) {
       taken.repeat(connection.acks, this.#ingest.nowMs(), release);
     } else if (this.#qos2.mayBegin(qos2, this.accepted)) {
-      const ack = this.#take(connection, publish, release);
+      const ack = this.#take(connection, place, publish, release);
       if (ack !== null) qos2.add(publish, ack);
     } else {
       connection.blame('too_many_unfinished');
@@ -159,24 +218,24 @@ export class Clients implements BrokerHooks {
     }
   }
 
-  #take(connection: Connection, publish: Publish, release: Release) {
-    const ingest = this.#ingest;
+  #take(connection: Connection, place: Place, publish: Publish, release: Release) {
     const { acks, clientId, socket } = connection;
-    const place = ingest.placeOf(publish.topic, clientId);
-    const ack = ingest.take(place, publish, clientId, acks, release);
+    const ack = this.#ingest.take(place, publish, clientId, acks, release);
     if (place.route !== null && !socket.destroyed) this.#presence.heard(place.key, place.route, connection);
     return ack;
   }
 
   #onClosed(connection: Connection): void {
-    const { qos2, clientId } = connection;
+    const { qos2, access, clientId } = connection;
     this.#open.delete(connection);
+    this.#subscribers.forget(connection);
+    connection.outbox.close();
     this.#ingest.caps.forget(connection);
     this.#presence.gone(connection);
-    if (qos2 === null) return;
+    if (qos2 === null || access === null) return;
     if (this.#accepted.get(clientId) === connection) this.#accepted.delete(clientId);
     this.#ingest.caps.clients--;
-    this.#qos2.close(clientId, qos2);
+    this.#qos2.close(sessionOf(access, clientId), qos2);
   }
 
   /** Who sends no CONNECT in time, or nothing within the keepalive, or reads nothing. */
@@ -193,4 +252,9 @@ export class Clients implements BrokerHooks {
       }
     }
   }
+}
+
+/** Of QoS 2: another user with the same client id has another session. */
+function sessionOf({ identity }: Access, clientId: string): string {
+  return `${identity.user}\n${clientId}`;
 }

@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 import type { ClosedReason } from '../core/reasons.ts';
 import { AckQueue, type Total } from './acks.ts';
 import type { FrameRun } from './frames.ts';
+import type { Access } from './identity/access.ts';
+import { Outbox } from './outbox.ts';
 import { Pace, type PaceLimits } from './pace.ts';
 import { PacketCheck, type PacketLimits } from './packets.ts';
 import type { PacketIds } from './qos2.ts';
@@ -27,8 +29,12 @@ export class Connection {
   readonly openedAtMs: number;
   readonly reader: SocketReader;
   readonly acks: AckQueue;
-  /** `null` until it is accepted. */
+  readonly outbox: Outbox;
+  /** Both `null` until it is accepted. */
+  access: Access | null = null;
   qos2: PacketIds | null = null;
+  /** Topics that it subscribed to: `subscribers.ts`. */
+  readonly subscriptions = new Set<string>();
   /** `site/device` of the devices it spoke for last of all connections: `presence.ts`. */
   readonly devices = new Set<string>();
   /** Empty until its CONNECT has come. */
@@ -36,6 +42,7 @@ export class Connection {
   /** As the client asked in its CONNECT; the broker is told otherwise. */
   isPersistent = false;
   keepaliveMs = 0;
+  willTopic: string | null = null;
   readonly #context: ConnectionContext;
   /** Why we close it; `null` when it is not us. */
   #closedBecause: ClosedReason | null = null;
@@ -48,6 +55,7 @@ export class Connection {
     this.socket = socket;
     this.address = socket.remoteAddress;
     this.acks = new AckQueue(context.acks);
+    this.outbox = new Outbox(socket);
     this.#context = context;
     this.openedAtMs = context.clock.nowMs();
     this.#heardAtMs = this.openedAtMs;
@@ -62,13 +70,15 @@ export class Connection {
       onSlowed,
       admit: (run) => context.admit(this, run),
       onPubrel: (packetId) => this.qos2?.release(packetId),
+      onPuback: (packetId) => this.outbox.acknowledged(packetId),
       onViolation: (violation) => this.#refuse(violation),
     });
   }
 
   /** The broker accepts the client: from here on it may send more than its CONNECT. */
-  accept(clientId: string, qos2: PacketIds): void {
+  accept(clientId: string, access: Access, qos2: PacketIds): void {
     this.clientId = clientId;
+    this.access = access;
     this.qos2 = qos2;
     this.reader.accept();
   }

@@ -1,7 +1,8 @@
 /**
  * Cuts a client's bytes into whole MQTT packets before the broker sees them. A packet over the limit is refused at its
  * header, nothing of its body is kept. PINGREQ is taken out and answered by the caller: the broker does not read while
- * messages are held, and a client that pings must not die of a bus that stalls.
+ * messages are held, and a client that pings must not die of a bus that stalls. So is PUBACK: the broker sends nothing
+ * that it could be for.
  */
 import { type PacketCheck, packetType } from './packets.ts';
 import { Violation } from './violation.ts';
@@ -21,6 +22,7 @@ const none = Buffer.alloc(0);
 
 export class FrameReader {
   readonly #check: PacketCheck;
+  readonly #onPuback: (packetId: number) => void;
   /** The packet that has not come whole: `#partBytes` in a buffer with room for more. */
   #part: Buffer = none;
   #partBytes = 0;
@@ -37,8 +39,9 @@ export class FrameReader {
   /** PINGREQs so far that were taken out. */
   pings = 0;
 
-  constructor(check: PacketCheck) {
+  constructor(check: PacketCheck, onPuback: (packetId: number) => void = () => {}) {
     this.#check = check;
+    this.#onPuback = onPuback;
   }
 
   /** What the packet that has not come whole takes of memory. */
@@ -79,7 +82,7 @@ export class FrameReader {
   /** The bytes after the last whole packet. */
   #cut(bytes: Buffer, runs: FrameRun[]): Buffer {
     const firstRun = runs.length;
-    const pingsBefore = this.pings;
+    let takenOutBytes = 0;
     let runStart = 0;
     let messages = 0;
     let pubrel: number | null = null;
@@ -109,7 +112,13 @@ export class FrameReader {
       } else if (type === packetType.pingreq && this.answersPings) {
         endRun(at);
         runStart = end;
+        takenOutBytes += end - at;
         this.pings++;
+      } else if (type === packetType.puback) {
+        endRun(at);
+        runStart = end;
+        takenOutBytes += end - at;
+        this.#onPuback(bytes.readUInt16BE(at + 2));
       } else if (type === packetType.pubrel) {
         endRun(at);
         pubrel = bytes.readUInt16BE(at + 2);
@@ -120,7 +129,7 @@ export class FrameReader {
     }
     endRun(at);
     // A few small packets must not keep all in memory that was read with them.
-    const otherBytes = 2 * (this.pings - pingsBefore) + bytes.length - at;
+    const otherBytes = takenOutBytes + bytes.length - at;
     if (2 * otherBytes > bytes.length) copyRuns(runs, firstRun);
     return at === bytes.length ? none : bytes.subarray(at);
   }

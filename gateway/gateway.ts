@@ -14,11 +14,13 @@ import { checkExposure } from './auth.ts';
 import { openBroker } from './broker.ts';
 import { Clients } from './clients.ts';
 import { Closed } from './closed.ts';
+import { Logins } from './identity/logins.ts';
 import { Ingest } from './ingest.ts';
 import { RareLog } from './log-rarely.ts';
 import type { GatewayOptions } from './options.ts';
 import { Presence } from './presence.ts';
 import { Spool, type SpoolSettings } from './spool/spool.ts';
+import type { Delivery } from './subscribers.ts';
 import { Ticks } from './ticks.ts';
 
 export interface GatewayContext {
@@ -38,6 +40,7 @@ export interface GatewayContext {
 interface Running {
   readonly ingest: Ingest;
   readonly presence: Presence;
+  readonly logins: Logins;
   readonly clients: Clients;
   readonly closed: Closed;
   readonly admission: Admission;
@@ -66,8 +69,9 @@ export class Gateway {
   }
 
   /**
-   * Rejects with CONFIG_INVALID when anyone on the network could publish, LISTEN_FAILED when the address is taken,
-   * BUS_TOPIC_MISSING when the raw topic does not exist. With a spool that was used before it needs no bus. Idempotent.
+   * Rejects with CONFIG_INVALID when anyone on the network could publish or a file cannot be used, LISTEN_FAILED when the
+   * address is taken, BUS_TOPIC_MISSING when the raw topic does not exist. With a spool that was used before it needs no
+   * bus. Idempotent.
    */
   start(): Promise<void> {
     this.#starting ??= this.#start();
@@ -82,6 +86,14 @@ export class Gateway {
     return { host: address.address, port: address.port };
   }
 
+  /**
+   * Publishes at QoS 1 to those who subscribed to the topic and are here: `gone` when there are none, or none of them
+   * acknowledged it before it left.
+   */
+  async deliver(topic: string, payload: Buffer): Promise<Delivery> {
+    return (await this.#running?.clients.deliver(topic, payload)) ?? 'gone';
+  }
+
   /** What stands in the way of taking messages, in words; empty = ready. */
   ready(): string[] {
     if (this.#isDraining) return ['gateway: draining'];
@@ -92,7 +104,7 @@ export class Gateway {
 
   status(): GatewayStatus {
     const { instance, version, clock } = this.#context;
-    const { ingest, clients, closed, admission, server } = this.#running ?? {};
+    const { ingest, clients, logins, closed, admission, server } = this.#running ?? {};
     const nowMs = clock.nowMs();
     const problems = this.ready();
     return {
@@ -103,6 +115,7 @@ export class Gateway {
       atMs: nowMs,
       ready: problems.length === 0,
       problems,
+      warnings: logins?.warnings() ?? [],
       connections: admission?.connections ?? 0,
       clients: clients?.accepted ?? 0,
       mqtt: server?.listening === true ? this.address() : null,
@@ -112,6 +125,8 @@ export class Gateway {
       throttled: ingest?.caps.throttledTimes ?? 0,
       slowed: clients?.slowedTimes ?? 0,
       connectsDelayed: admission?.delayed ?? 0,
+      loginsFailed: logins?.throttle.failed ?? 0,
+      loginsDelayed: logins?.throttle.delayed ?? 0,
       closed: { ...closed?.counts },
       ackMs: ingest?.ackTimes.quantiles(nowMs) ?? null,
       spool: ingest?.spool?.status() ?? null,
@@ -138,7 +153,8 @@ export class Gateway {
     const ingest = new Ingest({ bus, topics, instance, partitions, spool, options, clock, log });
     const presence = new Presence(bus, topics.deviceStatus, clock, log);
     const closed = new Closed(new RareLog(log, clock));
-    const clients = new Clients({ options, ingest, presence, closed, clock });
+    const logins = await Logins.open(options, clock, log);
+    const clients = new Clients({ options, ingest, presence, logins, closed, clock });
     const broker = await openBroker(clients, log);
     const letIn = (socket: Socket) => {
       clients.add(socket);
@@ -156,14 +172,15 @@ export class Gateway {
     ingest.start();
     presence.start();
     clients.start();
-    this.#running = { ingest, presence, clients, closed, admission, broker, server, stopTicks };
+    logins.start(() => clients.renewIdentities());
+    this.#running = { ingest, presence, logins, clients, closed, admission, broker, server, stopTicks };
   }
 
   async #close(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
     await this.#starting?.catch(() => {});
     if (this.#running === null) return;
-    const { ingest, presence, clients, admission, broker, server, stopTicks } = this.#running;
+    const { ingest, presence, logins, clients, admission, broker, server, stopTicks } = this.#running;
     const { clock } = this.#context;
     const untilMs = clock.nowMs() + deadlineMs;
     const leftMs = () => Math.max(0, untilMs - clock.nowMs());
@@ -171,6 +188,7 @@ export class Gateway {
     server.close();
     stopTicks();
     admission.close();
+    logins.close();
     clients.drain();
     await ingest.drain(leftMs() * 0.7);
     const unacknowledged = ingest.ledger.held;

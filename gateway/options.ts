@@ -5,8 +5,10 @@ export interface GatewayOptions {
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
-  /** The one user that may connect; `null` = anyone. */
+  /** The one user that may do everything; `null` = there is none. */
   readonly credentials: { readonly username: string; readonly password: string } | null;
+  /** All other users: `identity/users.ts`. Without it, and without `credentials`, anyone may connect. */
+  readonly usersFile?: string | undefined;
   /** Allows a non-loopback address without credentials. */
   readonly insecure: boolean;
   /** A larger packet ends its connection at its header: `packets.ts`, as the next five. */
@@ -15,7 +17,7 @@ export interface GatewayOptions {
   readonly maxTopicBytes: number;
   readonly maxTopicLevels: number;
   readonly maxClientIdBytes: number;
-  /** Topics that one connection may ask for; none is granted. */
+  /** Topics that one connection may ask for. */
   readonly maxSubscriptions: number;
   /** Packet ids without their PUBREL: `qos2.ts`. */
   readonly maxUnfinishedQos2PerClient: number;

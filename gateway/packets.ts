@@ -15,6 +15,7 @@ export type PacketLimits = Pick<
 export const packetType = {
   connect: 1,
   publish: 3,
+  puback: 4,
   pubrel: 6,
   subscribe: 8,
   unsubscribe: 10,

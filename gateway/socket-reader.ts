@@ -34,6 +34,8 @@ export interface SocketReaderContext {
   readonly onSlowed: () => void;
   /** A PUBREL is about to be handed to the broker, after everything the client sent before it. */
   readonly onPubrel: (packetId: number) => void;
+  /** A PUBACK came; what the client sent before it may still wait. */
+  readonly onPuback: (packetId: number) => void;
   /** The client is to be closed. */
   readonly onViolation: (violation: Violation) => void;
 }
@@ -55,7 +57,7 @@ export class SocketReader {
   constructor(socket: Socket, context: SocketReaderContext) {
     this.#socket = socket;
     this.#context = context;
-    this.#frames = new FrameReader(context.check);
+    this.#frames = new FrameReader(context.check, context.onPuback);
     this.#readSocket = socket.read.bind(socket);
     // `read(0)` is the stream's own: it looks for more, and tells the end when there is none.
     socket.read = (size?: number) => (size === 0 ? this.#lookForMore() : this.#next());

@@ -79,6 +79,14 @@ const metrics: readonly Metric[] = [
     'Connections that had to wait because more came than the connect rate.',
     (s) => s.connectsDelayed,
   ),
+  gateway('logins_failed_total', 'counter', 'Logins with a wrong password.', (s) => s.loginsFailed),
+  gateway('logins_delayed_total', 'counter', 'Logins that waited for others that failed.', (s) => s.loginsDelayed),
+  gateway(
+    'warnings',
+    'gauge',
+    'Things to look at though it does its work: its status names them.',
+    (s) => s.warnings.length,
+  ),
   {
     role: 'gateway',
     name: 'sluice_gateway_closed_total',

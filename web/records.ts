@@ -38,6 +38,7 @@ const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
   z.object({
     role: z.literal('gateway'),
     ...role,
+    warnings: z.array(text).default([]),
     connections: counter.default(0),
     clients: counter,
     mqtt: z.object({ host: text, port: z.number() }).nullable(),
@@ -47,6 +48,8 @@ const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
     throttled: counter,
     slowed: counter.default(0),
     connectsDelayed: counter.default(0),
+    loginsFailed: counter.default(0),
+    loginsDelayed: counter.default(0),
     closed: z.record(text, counter).default({}),
     ackMs: z.object({ p50: z.number(), p99: z.number() }).nullable(),
     spool: spool.nullable().default(null),

@@ -1,0 +1,108 @@
+/**
+ * Who is it? What a client shows of itself, made into an identity or refused: the one user of the configuration, or one
+ * of the users file. Where there is neither, anyone is let in (`auth.ts` says from where).
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/log.ts';
+import { addressKey } from '../addresses.ts';
+import { isOpen } from '../auth.ts';
+import type { Refusal } from '../broker.ts';
+import type { GatewayOptions } from '../options.ts';
+import { type Identity, trusted } from './identity.ts';
+import { LoginThrottle } from './login-throttle.ts';
+import { type PasswordHash, parseHash } from './password.ts';
+import { Reloaded } from './reloaded.ts';
+import { parseUsers, type Users } from './users.ts';
+import { Verifications } from './verifications.ts';
+
+/** What a client shows of itself. */
+export interface Shown {
+  readonly username: string | undefined;
+  readonly password: Buffer | undefined;
+  readonly address: string;
+}
+
+export type Login = { readonly identity: Identity } | { readonly refusal: Refusal };
+
+export type LoginOptions = Pick<GatewayOptions, 'credentials' | 'usersFile'>;
+
+const nothing = Buffer.alloc(0);
+const wrong = { refusal: 'bad_credentials' } as const;
+
+export class Logins {
+  readonly throttle: LoginThrottle;
+  readonly #options: LoginOptions;
+  readonly #users: Reloaded<Users> | null;
+  readonly #verifications: Verifications;
+
+  private constructor(options: LoginOptions, users: Reloaded<Users> | null, clock: Clock) {
+    this.#options = options;
+    this.#users = users;
+    this.#verifications = new Verifications(clock);
+    this.throttle = new LoginThrottle(clock);
+  }
+
+  /** Rejects with CONFIG_INVALID when a file cannot be used. */
+  static async open(options: LoginOptions, clock: Clock, log: Logger): Promise<Logins> {
+    const { usersFile } = options;
+    if (usersFile === undefined) return new Logins(options, null, clock);
+    const parse = ([content]: readonly Buffer[]) => parseUsers(String(content));
+    const users = await Reloaded.open({ setting: 'mqtt.usersFile', files: [usersFile], parse, clock, log });
+    return new Logins(options, users, clock);
+  }
+
+  /** `onChange`: who is connected may do something else now, or is no one any more (`renewed`). */
+  start(onChange: () => void): void {
+    this.#users?.start(onChange);
+  }
+
+  close(): void {
+    this.#users?.close();
+  }
+
+  /** What is wrong with the files that stay in force as they were, in words. */
+  warnings(): string[] {
+    return this.#users?.problem == null ? [] : [this.#users.problem];
+  }
+
+  async login(shown: Shown): Promise<Login> {
+    if (isOpen(this.#options)) return { identity: trusted('nobody') };
+    if (!(await this.throttle.wait(shown.address))) return { refusal: 'too_many_logins' };
+    const login = await this.#check(shown);
+    if (login === wrong) this.throttle.fail(shown.address);
+    return login;
+  }
+
+  /** The identity as the users file has it now; `null`: it is not there any more. */
+  renewed(identity: Identity): Identity | null {
+    if (identity.source !== 'users file') return identity;
+    return this.#users?.value.get(identity.user)?.identity ?? null;
+  }
+
+  async #check({ username = '', password = nothing, address }: Shown): Promise<Login> {
+    const { credentials } = this.#options;
+    if (credentials !== null && isEqual(username, credentials.username)) {
+      return isEqual(password, credentials.password) ? { identity: trusted('configuration', username) } : wrong;
+    }
+    const user = this.#users?.value.get(username);
+    // As long as for a user there is: how long it takes must not tell who is in the file.
+    const hash = user?.password ?? nobody;
+    const mayRun = () => !this.throttle.isDelayed(address);
+    const verdict =
+      this.#users === null ? 'wrong' : await this.#verifications.verify(password, hash, addressKey(address), mayRun);
+    if (verdict === 'busy') return { refusal: 'too_many_logins' };
+    return verdict === 'right' && user?.password != null ? { identity: user.identity } : wrong;
+  }
+}
+
+/** Of a password that nobody has. */
+const nobody = parseHash(
+  '$scrypt$ln=14,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
+) as PasswordHash;
+
+/** In constant time whatever the lengths are. */
+function isEqual(given: string | Buffer, expected: string): boolean {
+  const digest = (value: string | Buffer) => createHash('sha256').update(value).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}
