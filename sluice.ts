@@ -5,6 +5,7 @@ import { printConfig } from './cli/config.ts';
 import { type CommonFlags, commonFlags } from './cli/flags.ts';
 import { processFile } from './cli/process.ts';
 import { addSimulate } from './cli/simulate/command.ts';
+import { addUsers } from './cli/users/command.ts';
 import { addVerifyOptions, runVerify, type VerifyFlags } from './cli/verify.ts';
 import { version } from './cli/version.ts';
 import { messageOf, SluiceError } from './core/errors.ts';
@@ -74,6 +75,7 @@ A line out: {"kind": "reading" | "rollup" | "late" | "duplicate" | "deadLetter" 
   )
   .action((flags: CommonFlags & { in: string; flush: boolean }) => processFile(flags));
 addSimulate(program);
+addUsers(program);
 addVerifyOptions(
   program.command('verify').description('prove what became of every message of a simulated fleet'),
 ).action((flags: VerifyFlags) => runVerify(flags));
