@@ -1,21 +1,34 @@
 /** What is known of one device: its time, what was seen of it, its windows, its rules. */
 import type { Alert } from '../core/alert.ts';
 import type { Reading } from '../core/reading.ts';
-import type { Point, Series } from '../store/port.ts';
+import type { Series } from '../store/port.ts';
 import type { StateReader, StateWriter } from './codec.ts';
 import { SeenReadings } from './dedup.ts';
 import type { ProcessingOptions } from './options.ts';
 import { rawSeries } from './points.ts';
 import { DeviceRules, type Raise } from './rules/device-rules.ts';
 import type { Rule } from './rules/file.ts';
-import { DeviceWindows, type Windowed, windowStartUs } from './window/windows.ts';
+import { type Level, minuteStartUs } from './window/levels.ts';
+import { DeviceRollups, type Windowed } from './window/rollups.ts';
+import type { Emit, Windower, WindowerKind } from './window/windower.ts';
 
 /** What all devices of a partition share. */
 export interface DeviceContext {
   readonly options: ProcessingOptions;
   readonly rules: readonly Rule[];
-  readonly emitRollup: (rollup: Point) => void;
+  /** Of rollups. */
+  readonly levels: readonly Level[];
+  /** Of all other windows. */
+  readonly windowers: readonly WindowerKind[];
+  readonly emit: Emit;
   readonly raise: Raise;
+}
+
+/** What a snapshot says in front of its devices, so that a change of the configuration does away with no more than it must. */
+export interface SavedWindows {
+  readonly isKept: (level: number) => boolean;
+  /** Of the windowers in the snapshot, in order: which of ours each is, -1 for none. */
+  readonly windowers: readonly number[];
 }
 
 export class Device {
@@ -23,7 +36,8 @@ export class Device {
   readonly device: string;
   readonly series: Series;
   readonly seen = new SeenReadings();
-  readonly windows: DeviceWindows;
+  readonly #rollups: DeviceRollups;
+  readonly #windowers: readonly Windower[];
   readonly rules: DeviceRules;
   /** Partition clock at its newest message: silence counts from here. */
   lastSeenMs = 0;
@@ -32,11 +46,13 @@ export class Device {
   /** Newest event time: the watermark follows it, and nothing but the device's own readings moves it. */
   #newestUs = Number.NEGATIVE_INFINITY;
 
-  constructor(site: string, device: string, { options, rules, emitRollup, raise }: DeviceContext) {
+  constructor(site: string, device: string, context: DeviceContext) {
+    const { options, rules, levels, windowers, emit, raise } = context;
     this.site = site;
     this.device = device;
     this.series = rawSeries(site, device);
-    this.windows = new DeviceWindows(site, device, emitRollup);
+    this.#rollups = new DeviceRollups(site, device, levels, emit);
+    this.#windowers = windowers.map((kind) => kind.make(site, device, emit));
     this.rules = new DeviceRules(site, device, rules, raise);
     this.#outOfOrdernessUs = options.outOfOrdernessMs * 1000;
     this.#latenessUs = options.latenessMs * 1000;
@@ -53,14 +69,33 @@ export class Device {
 
   /** Takes a reading that is neither late nor a duplicate: windows, rules, then the watermark, which closes windows. */
   count(reading: Reading): Windowed {
-    const windowed = this.windows.add(reading, this.watermarkUs);
+    const { watermarkUs } = this;
+    const windowed = this.#rollups.add(reading, watermarkUs);
+    for (const windower of this.#windowers) windower.add(reading, watermarkUs);
     this.rules.evaluate(reading);
-    if (reading.timeUs > this.#newestUs) {
-      this.#newestUs = reading.timeUs;
-      this.seen.trim(windowStartUs(this.watermarkUs - this.#latenessUs));
-      this.windows.advance(this.watermarkUs, this.seen.horizonUs);
-    }
+    if (reading.timeUs > this.#newestUs) this.#advance(reading.timeUs);
     return windowed;
+  }
+
+  #advance(newestUs: number): void {
+    this.#newestUs = newestUs;
+    const { watermarkUs } = this;
+    this.seen.trim(minuteStartUs(watermarkUs - this.#latenessUs));
+    const { horizonUs } = this.seen;
+    this.#rollups.advance(watermarkUs, horizonUs);
+    for (const windower of this.#windowers) windower.advance(watermarkUs, horizonUs);
+  }
+
+  /** The device is silent: what has been over by `untilUs` is told, but may still go on. */
+  closeProvisionally(untilUs: number): void {
+    this.#rollups.closeProvisionally(untilUs);
+    for (const windower of this.#windowers) windower.closeProvisionally(untilUs);
+  }
+
+  /** Nothing more will come: closes every window. */
+  finalise(): void {
+    this.#rollups.finalise();
+    for (const windower of this.#windowers) windower.finalise();
   }
 
   save(to: StateWriter): void {
@@ -69,17 +104,22 @@ export class Device {
     to.double(this.lastSeenMs);
     to.double(this.#newestUs);
     this.seen.save(to);
-    this.windows.save(to);
+    this.#rollups.save(to);
+    for (const windower of this.#windowers) to.section(() => windower.save(to));
     this.rules.save(to);
   }
 
   /** Returns the device, and the open alerts whose rule is not there any more. */
-  static load(from: StateReader, context: DeviceContext): { device: Device; orphans: Alert[] } {
+  static load(from: StateReader, context: DeviceContext, saved: SavedWindows): { device: Device; orphans: Alert[] } {
     const device = new Device(from.text(), from.text(), context);
     device.lastSeenMs = from.double();
     device.#newestUs = from.double();
     device.seen.load(from);
-    device.windows.load(from);
+    device.#rollups.load(from, saved.isKept, device.watermarkUs);
+    for (const index of saved.windowers) {
+      const section = from.section();
+      device.#windowers[index]?.load(section);
+    }
     return { device, orphans: device.rules.load(from) };
   }
 }

@@ -1,17 +1,17 @@
 /** Readings, rollups and alerts as points. A series is made once and reused: stores cache by the identity of the object. */
 import type { Alert } from '../core/alert.ts';
-import type { Point, Series } from '../store/port.ts';
+import type { Point, RollupEvery, Series } from '../store/port.ts';
 import type { Fold } from './window/fold.ts';
 
 export function rawSeries(site: string, device: string): Series {
   return { bucket: 'raw', measurement: 'telemetry', tags: { site, device } };
 }
 
-export function rollupSeries(site: string, device: string, field: string): Series {
-  return { bucket: 'rollup', measurement: 'rollup_1m', tags: { site, device, field } };
+export function rollupSeries(every: RollupEvery, site: string, device: string, field: string): Series {
+  return { bucket: 'rollup', measurement: `rollup_${every}`, tags: { site, device, field } };
 }
 
-/** The point of a one-minute window: always all fields, so that an overwrite leaves nothing of its former value. */
+/** The point of a minute, an hour or a day: always all fields, so that an overwrite leaves nothing of its former value. */
 export function rollupPoint(series: Series, startUs: number, fold: Fold, revision: number, final: boolean): Point {
   const { count, sum, min, max, mean, stddev, first, last, p50, p95, p99 } = fold.summary();
   return {

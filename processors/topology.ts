@@ -17,7 +17,7 @@ import { StateReader, StateWriter } from './codec.ts';
 import { Decoder, Ignored } from './decode/decoder.ts';
 import { Undecodable } from './decode/undecodable.ts';
 import { DUPLICATE, placeOfLate, TIME_FULL } from './dedup.ts';
-import { Device, type DeviceContext } from './device.ts';
+import { Device, type DeviceContext, type SavedWindows } from './device.ts';
 import { identityHash } from './identity.ts';
 import type { ProcessingOptions } from './options.ts';
 import { Outputs } from './outputs.ts';
@@ -25,7 +25,8 @@ import { Redelivery } from './redelivery.ts';
 import { rfc3339 } from './rfc3339.ts';
 import { endedAlert } from './rules/alerts.ts';
 import type { Rule } from './rules/file.ts';
-import { windowStartUs, windowUs } from './window/windows.ts';
+import { windowersOf } from './window/custom/windowers.ts';
+import { days, levelsOf, minuteStartUs, minuteUs } from './window/levels.ts';
 
 /** 2000-01-01: a device that says an earlier time has a clock that was never set. */
 const oldestUs = 946_684_800_000_000;
@@ -54,7 +55,9 @@ export class Topology {
     this.#context = {
       options,
       rules,
-      emitRollup: (rollup) => this.outputs.rollups.push(rollup),
+      levels: levelsOf(options),
+      windowers: windowersOf(options.windows ?? [], options.timeZone, options.states),
+      emit: (rollup) => this.outputs.rollups.push(rollup),
       raise: (alert, timeUs) =>
         this.outputs.alerts.push({ alert, timeUs, sourceTimestampMs: this.#source.timestampMs }),
     };
@@ -140,11 +143,11 @@ export class Topology {
     const silentMs = this.clockMs - device.lastSeenMs;
     if (silentMs < this.#options.idleAfterMs) return;
     if (silentMs >= this.#options.forgetAfterMs) this.#forget(device);
-    else device.windows.closeProvisionally((this.clockMs - this.#options.outOfOrdernessMs) * 1000);
+    else device.closeProvisionally((this.clockMs - this.#options.outOfOrdernessMs) * 1000);
   }
 
   #forget(device: Device): void {
-    device.windows.finalise();
+    device.finalise();
     for (const alert of device.rules.open()) this.#endAlert(alert, 'device_forgotten');
     this.#devices.delete(deviceKey(device.site, device.device));
   }
@@ -156,7 +159,7 @@ export class Topology {
 
   /** Closes every open window: the input has ended and nothing more will come (`sluice process`). */
   finish(): void {
-    for (const device of this.#devices.values()) device.windows.finalise();
+    for (const device of this.#devices.values()) device.finalise();
   }
 
   #deviceOf({ site, device: name }: Reading): Device {
@@ -189,8 +192,8 @@ export class Topology {
 
   #late(reading: Reading, index: number, watermarkUs: number): void {
     this.ledger.late++;
-    const startUs = windowStartUs(reading.timeUs);
-    const endUs = startUs + windowUs;
+    const startUs = minuteStartUs(reading.timeUs);
+    const endUs = startUs + minuteUs;
     this.outputs.late.push({
       source: this.#source,
       reading,
@@ -208,6 +211,7 @@ export class Topology {
     to.double(this.clockMs);
     to.json(this.#orphans);
     this.#redelivery.save(to);
+    to.json(this.#windowsHead());
     to.uint(this.#devices.size);
     for (const device of this.#devices.values()) device.save(to);
     return to.finish();
@@ -220,10 +224,39 @@ export class Topology {
     this.clockMs = from.double();
     this.#orphans = from.json<Alert[]>();
     this.#redelivery.load(from);
+    const saved = this.#savedWindows(from.json<WindowsHead>());
     for (let left = from.uint(); left > 0; left--) {
-      const { device, orphans } = Device.load(from, this.#context);
+      const { device, orphans } = Device.load(from, this.#context, saved);
       this.#devices.set(deviceKey(device.site, device.device), device);
       this.#orphans.push(...orphans);
     }
   }
+  #windowsHead(): WindowsHead {
+    const { levels, windowers } = this.#context;
+    return {
+      levels: levels.length,
+      timeZone: this.#options.timeZone,
+      windowers: windowers.map(({ fingerprint }) => fingerprint),
+    };
+  }
+
+  #savedWindows({ levels, timeZone, windowers }: WindowsHead): SavedWindows {
+    const known = this.#context.levels.length;
+    const isSameZone = timeZone === this.#options.timeZone;
+    return {
+      isKept: (level) => level < levels && level < known && (level !== days || isSameZone),
+      windowers: windowers.map((saved) =>
+        this.#context.windowers.findIndex(({ fingerprint }) => fingerprint === saved),
+      ),
+    };
+  }
+}
+
+/** Tells of a snapshot which windows are in it. */
+interface WindowsHead {
+  /** How many levels of rollups. */
+  readonly levels: number;
+  readonly timeZone: string;
+  /** Fingerprints of all other windowers. */
+  readonly windowers: readonly string[];
 }

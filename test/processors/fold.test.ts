@@ -23,6 +23,21 @@ function pressures(count: number): number[] {
   return Array.from({ length: count }, () => 1013 + (random() + random() + random() - 1.5) * 4);
 }
 
+const many = 28_800;
+const uniform = seeded(11);
+const distributions: Record<string, number[]> = {
+  pressures: pressures(many),
+  uniform: Array.from({ length: many }, uniform),
+  'rising counter': Array.from({ length: many }, (_, n) => 1e9 + n),
+  falling: Array.from({ length: many }, (_, n) => -n),
+  vibration: Array.from({ length: many }, () =>
+    Math.exp(3 * Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(6.283 * uniform())),
+  ),
+  'a few steps': Array.from({ length: many }, () => Math.floor(uniform() * 4)),
+  'mostly zero': Array.from({ length: many }, () => (uniform() < 0.97 ? 0 : uniform())),
+  huge: Array.from({ length: many }, () => (uniform() * 2 - 1) * 1.7e308),
+};
+
 describe('a fold', () => {
   test('one value', () => {
     expect(foldOf([21.5]).summary()).toEqual({
@@ -56,18 +71,48 @@ describe('a fold', () => {
     expect(fold.summary()).toMatchObject({ first: 1, last: 3 });
   });
 
-  test('percentiles of very many values are within a rank of half a per cent', () => {
-    const values = pressures(20_000);
-    const { p50, p95, p99 } = foldOf(values).summary();
-    const sorted = values.toSorted((a, b) => a - b);
-    for (const [estimate, q] of [
-      [p50, 0.5],
-      [p95, 0.95],
-      [p99, 0.99],
-    ] as const) {
-      const rank = sorted.filter((value) => value <= estimate).length / sorted.length;
-      expect(Math.abs(rank - q)).toBeLessThan(0.005);
+  test.each([
+    ['all at once', 1],
+    ['merged from sixty parts', 60],
+    ['merged from 1,440 parts', 1440],
+  ])('percentiles of very many values are within half a per cent of the ranks, %s', (_, parts) => {
+    for (const [kind, values] of Object.entries(distributions)) {
+      const merged = new Fold();
+      const size = values.length / parts;
+      for (let n = 0; n < parts; n++) merged.merge(foldOf(values.slice(n * size, (n + 1) * size)));
+      const summary = merged.summary();
+      const sorted = values.toSorted((a, b) => a - b);
+      for (const [name, q, slack] of [
+        ['p50', 0.5, 0.004],
+        ['p95', 0.95, 0.002],
+        ['p99', 0.99, 0.001],
+      ] as const) {
+        const [low, high] = [q - slack, q + slack].map((rank) => sorted[Math.round(rank * (sorted.length - 1))]!);
+        const rounding = 1e-7 * (sorted.at(-1)! / 2 - sorted[0]! / 2);
+        expect(summary[name], `${name} of ${kind}`).toBeGreaterThanOrEqual(low! - rounding);
+        expect(summary[name], `${name} of ${kind}`).toBeLessThanOrEqual(high! + rounding);
+      }
     }
+  });
+
+  test('the spread of small noise on a thousand million is right after very many values', () => {
+    // Ten million with SLUICE_LONG_TESTS=1.
+    const count = process.env.SLUICE_LONG_TESTS === '1' ? 10_000_000 : 200_000;
+    const random = seeded(7);
+    const fold = new Fold();
+    // Noise in multiples of what the sum is rounded to: 2^-23, so that all of it is exact.
+    let [sum, squares] = [0, 0];
+    for (let n = 0; n < count; n++) {
+      const noise = Math.round((random() + random() - 1) * 1000);
+      sum += noise;
+      squares += noise * noise;
+      fold.add(1e9 + noise * 2 ** -23, n);
+    }
+    const { mean, stddev, sum: total } = fold.summary();
+    const exact = Math.sqrt((squares - (sum * sum) / count) / (count - 1)) * 2 ** -23;
+    expect(Math.abs(stddev / exact - 1)).toBeLessThan(1e-9);
+    expect(total).toBe(1e9 * count + sum * 2 ** -23);
+    expect(mean).toBe(total / count);
   });
 
   test.each([1, 511, 512, 513, 3000])('saving and loading in between changes nothing, %i values', (count) => {
