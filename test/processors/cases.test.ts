@@ -19,7 +19,7 @@ test.each(readdirSync(cases))('%s', async (name) => {
     return existsSync(path) ? readFileSync(path, 'utf8') : null;
   };
   const content: unknown = parse(read('config.yaml') ?? '') ?? {};
-  const { processing } = resolveConfig({
+  const { processing, windows } = resolveConfig({
     file: { name: 'config.yaml', content },
     env: {},
     flags: {},
@@ -27,7 +27,7 @@ test.each(readdirSync(cases))('%s', async (name) => {
   });
   const rules = parseRules(read('rules.yaml') ?? '', 'rules.yaml');
   const lines = read('input.ndjson')!.split('\n');
-  const output = (await Array.fromAsync(replay(lines, processing, rules, { flush: true }))).join('\n');
+  const output = (await Array.fromAsync(replay(lines, { ...processing, windows }, rules, { flush: true }))).join('\n');
   if (process.env.SLUICE_UPDATE_CASES === '1') writeFileSync(new URL('expected.ndjson', folder), `${output}\n`);
   expect(`${output}\n`).toBe(read('expected.ndjson'));
 });

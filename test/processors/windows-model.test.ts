@@ -3,11 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { seeded } from './records.ts';
 import { Driver, states, type Told, windowOf } from './windower-driver.ts';
 
-const aggregates = ['count', 'sum', 'min', 'max', 'mean', 'stddev', 'first', 'last', 'p50', 'p95', 'p99'];
+const moments = ['count', 'sum', 'min', 'max', 'mean', 'stddev', 'first', 'last'];
+const aggregates = [...moments, 'p50', 'p95', 'p99'];
 const kinds = {
   tumbling: windowOf({ type: 'tumbling', size: '3m', aggregates }),
-  hopping: windowOf({ type: 'hopping', size: '6m', advance: '2m', aggregates }),
-  counter: windowOf({ type: 'hopping', size: '6m', advance: '2m', aggregates: ['increase', 'rate'] }),
+  moments: windowOf({ type: 'tumbling', size: '3m', aggregates: moments }),
+  hopping: windowOf({ type: 'hopping', size: '15m', advance: '30s', aggregates }),
+  counter: windowOf({ type: 'hopping', size: '15m', advance: '20s', aggregates: ['increase', 'rate', 'count'] }),
   session: windowOf({ type: 'session', gap: '15s', aggregates: [...aggregates, 'increase'] }),
   day: windowOf({ type: 'tumbling', size: '1d', aggregates: ['count', 'increase'] }, 'Europe/Berlin'),
   states,
@@ -58,18 +60,21 @@ describe.each(Object.entries(kinds))('%s', (_, kind) => {
 
 test.each([
   ['tumbling', 180, 180],
-  ['hopping', 360, 120],
+  ['moments', 180, 180],
+  ['hopping', 900, 30],
 ] as const)('%s: the last revision tells exactly the readings that were not late', (name, size, advance) => {
   const driver = new Driver(kinds[name], { lateness: 240 });
   const windows = new Map<string, { at: number; value: number }[]>();
-  for (const step of stream(3, 4000)) {
+  for (const step of stream(3, 2500)) {
     if (!take(driver, step) || !('at' in step)) continue;
     const { at, fields } = step;
     for (const [field, value] of Object.entries(fields)) {
       if (typeof value !== 'number') continue;
       for (let start = Math.floor(at / advance) * advance; start > at - size; start -= advance) {
         const key = `${start} ${field}`;
-        windows.set(key, [...(windows.get(key) ?? []), { at, value }]);
+        const readings = windows.get(key) ?? [];
+        readings.push({ at, value });
+        windows.set(key, readings);
       }
     }
   }
@@ -97,9 +102,11 @@ test.each([
       stddev: expect.closeTo(values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : 0, 9),
       first: readings.find(({ at }) => at === Math.min(...times))!.value,
       last: readings.findLast(({ at }) => at === Math.max(...times))!.value,
-      p50: expect.closeTo(percentile(values, 0.5), 9),
-      p95: expect.closeTo(percentile(values, 0.95), 9),
-      p99: expect.closeTo(percentile(values, 0.99), 9),
+      ...(name !== 'moments' && {
+        p50: expect.closeTo(percentile(values, 0.5), 9),
+        p95: expect.closeTo(percentile(values, 0.95), 9),
+        p99: expect.closeTo(percentile(values, 0.99), 9),
+      }),
       revision: expect.any(Number),
       final: true,
     });

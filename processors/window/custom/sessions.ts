@@ -7,18 +7,10 @@ import type { Reading } from '../../../core/reading.ts';
 import type { Point, Series } from '../../../store/port.ts';
 import type { StateReader, StateWriter } from '../../codec.ts';
 import type { Emit, Windower } from '../windower.ts';
-import { customSeries, maxFieldsPerWindow } from './entry.ts';
-import type { FieldFilter } from './field-filter.ts';
+import { customSeries, maxFieldsPerWindow, type SessionEntry } from './entry.ts';
 import { dayUs } from './grid.ts';
 import { TimedValues } from './timed-values.ts';
-import { type Plan, Totals } from './totals.ts';
-
-export interface SessionEntry {
-  readonly name: string;
-  readonly filter: FieldFilter;
-  readonly plan: Plan;
-  readonly gapUs: number;
-}
+import { Totals } from './totals.ts';
 
 /** The longest session; it is cut there, and the next reading begins another. */
 const maxLengthUs = dayUs;

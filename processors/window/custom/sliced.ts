@@ -5,34 +5,10 @@
  * As of a minute, a window is final once the watermark has passed its end, and settled once the horizon has.
  */
 import type { Fields, Reading } from '../../../core/reading.ts';
-import type { Series } from '../../../store/port.ts';
 import type { StateReader, StateWriter } from '../../codec.ts';
 import type { Emit, Windower } from '../windower.ts';
-import { customSeries, maxFieldsPerWindow } from './entry.ts';
-import type { FieldFilter } from './field-filter.ts';
-import type { Grid } from './grid.ts';
-import { type Plan, SliceTotals, Totals } from './totals.ts';
-
-export interface SlicedEntry {
-  readonly name: string;
-  readonly filter: FieldFilter;
-  readonly plan: Plan;
-  /** Of slices. */
-  readonly grid: Grid;
-  /** From the start of a window to the start of its last slice: 0 for tumbling windows. */
-  readonly spanUs: number;
-}
-
-interface Cell {
-  readonly series: Series;
-  readonly values: SliceTotals;
-}
-
-interface Slice {
-  readonly startUs: number;
-  readonly endUs: number;
-  readonly cells: Map<string, Cell>;
-}
+import type { SlicedEntry } from './entry.ts';
+import { type Slice, Slices } from './slices.ts';
 
 /** What was written of a window. One that is neither written nor settled needs no more than its slices. */
 interface Written {
@@ -45,11 +21,8 @@ interface Written {
 
 export class SlicedWindows implements Windower {
   readonly #entry: SlicedEntry;
-  readonly #site: string;
-  readonly #device: string;
   readonly #emit: Emit;
-  /** By rising start; those that hold a reading. */
-  readonly #slices: Slice[] = [];
+  readonly #slices: Slices;
   /** By start of the window. */
   readonly #written = new Map<number, Written>();
   /** Windows that end by then are final. */
@@ -64,9 +37,8 @@ export class SlicedWindows implements Windower {
 
   constructor(entry: SlicedEntry, site: string, device: string, emit: Emit) {
     this.#entry = entry;
-    this.#site = site;
-    this.#device = device;
     this.#emit = emit;
+    this.#slices = new Slices(entry, site, device);
   }
 
   add({ fields, timeUs }: Reading, watermarkUs: number): void {
@@ -75,8 +47,8 @@ export class SlicedWindows implements Windower {
     for (const name in fields) {
       const value = fields[name];
       if (typeof value !== 'number' || !filter.matches(name)) continue;
-      slice ??= this.#sliceAt(timeUs);
-      (slice.cells.get(name) ?? this.#addCell(slice, name))?.values.add(value, timeUs);
+      slice ??= this.#openSlice(timeUs);
+      this.#slices.add(slice, name, value, timeUs);
     }
     if (slice === null) return;
     if (slice.endUs <= watermarkUs) this.#correct(slice, fields, watermarkUs);
@@ -156,60 +128,25 @@ export class SlicedWindows implements Windower {
   /** Drops windows that nothing can correct any more, and slices that no other window needs. */
   #settle(settledUs: number, horizonUs: number): void {
     for (const [startUs, { endUs }] of this.#written) if (endUs <= settledUs) this.#written.delete(startUs);
-    let dropped = 0;
-    while (dropped < this.#slices.length && this.#endUs(this.#slices[dropped]!.startUs) <= settledUs) dropped++;
-    if (dropped > 0) this.#slices.splice(0, dropped);
-    if (this.#entry.plan.counter) this.#settleCounters(horizonUs);
+    this.#slices.dropUntil(({ startUs }) => this.#endUs(startUs) > settledUs);
+    this.#slices.settle(horizonUs, this.#settledUs);
     this.#settledUs = settledUs;
   }
 
-  #settleCounters(horizonUs: number): void {
-    for (let i = this.#slices.length - 1; i >= 0 && this.#slices[i]!.endUs > this.#settledUs; i--) {
-      for (const { values } of this.#slices[i]!.cells.values()) values.settle(horizonUs);
-    }
-  }
-
-  #sliceAt(timeUs: number): Slice {
-    for (let i = this.#slices.length - 1; i >= 0; i--) {
-      const slice = this.#slices[i]!;
-      if (slice.endUs <= timeUs) return this.#insertSlice(i + 1, timeUs);
-      if (slice.startUs <= timeUs) return slice;
-    }
-    return this.#insertSlice(0, timeUs);
-  }
-
-  #insertSlice(at: number, timeUs: number): Slice {
-    const { grid } = this.#entry;
-    const startUs = grid.startUs(timeUs);
-    const slice = { startUs, endUs: grid.endUs(startUs), cells: new Map() };
-    this.#slices.splice(at, 0, slice);
+  #openSlice(timeUs: number): Slice {
+    const slice = this.#slices.open(timeUs);
+    if (slice.cells.size > 0) return slice;
     this.#nextCloseUs = Math.min(this.#nextCloseUs, slice.endUs);
     this.#nextSilentUs = Math.min(this.#nextSilentUs, slice.endUs);
     return slice;
-  }
-
-  /** `undefined` at the bound of fields. */
-  #addCell(slice: Slice, field: string): Cell | undefined {
-    if (slice.cells.size >= maxFieldsPerWindow) return undefined;
-    const cell = { series: this.#seriesOf(field), values: new SliceTotals(this.#entry.plan) };
-    slice.cells.set(field, cell);
-    return cell;
-  }
-
-  /** One object per series for as long as some slice knows the field: the store caches by it. */
-  #seriesOf(field: string): Series {
-    for (let i = this.#slices.length - 1; i >= 0; i--) {
-      const known = this.#slices[i]!.cells.get(field);
-      if (known !== undefined) return known.series;
-    }
-    return customSeries(this.#entry.name, this.#site, this.#device, field);
   }
 
   /** Writes the fields of a window, or of them those that a reading has. */
   #write(startUs: number, final: boolean, only: Fields | null): void {
     const window = this.#writtenAt(startUs);
     window.provisional = !final;
-    for (const [field, { series, totals }] of this.#totalsOf(startUs, window.endUs, only)) {
+    for (const [field, { series, totals }] of this.#slices.within(startUs, window.endUs)) {
+      if (only !== null && typeof only[field] !== 'number') continue;
       const revision = window.revisions.get(field) ?? 0;
       window.revisions.set(field, revision + 1);
       this.#emit({ series, fields: { ...totals.fields(), revision, final }, timeUs: startUs, k: 0 });
@@ -225,40 +162,9 @@ export class SlicedWindows implements Windower {
     return window;
   }
 
-  #totalsOf(startUs: number, endUs: number, only: Fields | null): Map<string, { series: Series; totals: Totals }> {
-    const byField = new Map<string, { series: Series; totals: Totals }>();
-    for (const slice of this.#slices) {
-      if (slice.startUs < startUs) continue;
-      if (slice.startUs >= endUs) break;
-      for (const [field, { series, values }] of slice.cells) {
-        if (only !== null && typeof only[field] !== 'number') continue;
-        const known = byField.get(field);
-        if (known !== undefined) known.totals.merge(values.totals());
-        else byField.set(field, { series, totals: this.#startOf(values) });
-      }
-    }
-    return byField;
-  }
-
-  /** Totals of a window's first slice: a copy where more are to be merged into it. */
-  #startOf(values: SliceTotals): Totals {
-    if (this.#entry.spanUs === 0) return values.totals();
-    const totals = new Totals(this.#entry.plan);
-    totals.merge(values.totals());
-    return totals;
-  }
-
   save(to: StateWriter): void {
     to.double(this.#closedUs);
-    to.uint(this.#slices.length);
-    for (const { startUs, cells } of this.#slices) {
-      to.uint(startUs);
-      to.uint(cells.size);
-      for (const [field, { values }] of cells) {
-        to.text(field);
-        values.save(to);
-      }
-    }
+    this.#slices.save(to);
     to.uint(this.#written.size);
     for (const [startUs, { provisional, revisions }] of this.#written) {
       to.uint(startUs);
@@ -273,15 +179,7 @@ export class SlicedWindows implements Windower {
 
   load(from: StateReader): void {
     this.#closedUs = from.double();
-    for (let slices = from.uint(); slices > 0; slices--) {
-      const slice = this.#insertSlice(this.#slices.length, from.uint());
-      for (let cells = from.uint(); cells > 0; cells--) {
-        const field = from.text();
-        const cell = { series: this.#seriesOf(field), values: new SliceTotals(this.#entry.plan) };
-        slice.cells.set(field, cell);
-        cell.values.load(from);
-      }
-    }
+    this.#slices.load(from);
     for (let windows = from.uint(); windows > 0; windows--) {
       const window = this.#writtenAt(from.uint());
       window.provisional = from.uint() === 1;
