@@ -31,11 +31,20 @@ const flag = z
   .transform((v) => v === true || v === 'true' || v === '1');
 const text = z.string().min(1);
 
+const tls = z.strictObject({
+  port: port.default(8883).describe('port of MQTT over TLS; 0 picks a free one'),
+  cert: text.optional().describe('PEM file of the certificate, with those it needs; with a key MQTT over TLS is on'),
+  key: text.optional().describe('PEM file of its private key'),
+  ca: text.optional().describe('PEM file of the authority whose certificates clients may show'),
+  requireClientCert: flag.default(false).describe('refuse who shows none'),
+});
+
 const mqtt = z.strictObject({
   port: port.default(1883).describe('MQTT port; 0 picks a free one'),
   username: text.optional().describe('the one user that may do everything; with a password'),
   password: text.optional().meta({ secret: true }).describe('the password of that user'),
   usersFile: text.optional().describe('file of all other users and what they may do; `sluice users` writes it'),
+  tls: tls.prefault({}),
   maxPacketBytes: count.default(256 * 1024).describe('a larger MQTT packet is refused at its header'),
   maxConnectBytes: count.default(16 * 1024).describe('the same for a CONNECT: of someone who is not known yet'),
   maxTopicBytes: count.max(65_535).default(256).describe('bytes of a topic'),
@@ -196,6 +205,10 @@ export const environment: Readonly<Record<string, string>> = {
   SLUICE_MQTT_USERNAME: 'mqtt.username',
   SLUICE_MQTT_PASSWORD: 'mqtt.password',
   SLUICE_MQTT_USERS_FILE: 'mqtt.usersFile',
+  SLUICE_MQTT_TLS_PORT: 'mqtt.tls.port',
+  SLUICE_MQTT_TLS_CERT: 'mqtt.tls.cert',
+  SLUICE_MQTT_TLS_KEY: 'mqtt.tls.key',
+  SLUICE_MQTT_TLS_CA: 'mqtt.tls.ca',
   SLUICE_GATEWAY_WORKERS: 'gateway.workers',
   SLUICE_GATEWAY_SPOOL: 'gateway.spool',
   SLUICE_TOPIC_PREFIX: 'topics.prefix',
@@ -340,6 +353,18 @@ function contradictions(config: Config): string[] {
   const problems: string[] = [];
   if ((config.mqtt.username === undefined) !== (config.mqtt.password === undefined)) {
     problems.push('mqtt.username and mqtt.password (SLUICE_MQTT_USERNAME, SLUICE_MQTT_PASSWORD) need each other');
+  }
+  const { cert, key, ca, requireClientCert } = config.mqtt.tls;
+  if ((cert === undefined) !== (key === undefined)) {
+    problems.push('mqtt.tls.cert and mqtt.tls.key (SLUICE_MQTT_TLS_CERT, SLUICE_MQTT_TLS_KEY) need each other');
+  }
+  if (ca !== undefined && cert === undefined) {
+    problems.push('mqtt.tls.ca (SLUICE_MQTT_TLS_CA) is for MQTT over TLS: set mqtt.tls.cert and mqtt.tls.key too');
+  }
+  if (requireClientCert && ca === undefined) {
+    problems.push(
+      'mqtt.tls.requireClientCert needs mqtt.tls.ca (SLUICE_MQTT_TLS_CA): the authority of the certificates',
+    );
   }
   if (config.influx.url !== undefined && config.influx.token === undefined) {
     problems.push(

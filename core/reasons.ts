@@ -61,6 +61,11 @@ export const closedReasons = {
     text: 'no whole CONNECT came within `mqtt.connectTimeoutMs`',
     fix: 'look who connects and says nothing; on a slow network raise it',
   },
+  tls_failed: {
+    intended: false,
+    text: 'its TLS handshake failed: it speaks no TLS, or its certificate is missing or not of `mqtt.tls.ca`',
+    fix: 'look at what the log says of it, and at the certificate and the authorities of the client',
+  },
   protocol_version: {
     intended: false,
     text: 'it speaks MQTT 5 or a version there is not (CONNACK 1)',

@@ -1,5 +1,5 @@
 /**
- * The door: which TCP connections are let in, and when. More from one address than it may have are closed. More than
+ * The door: which connections are let in, and when, however they came. More from one address than it may have are closed. More than
  * the connect rate wait, unread and in order, until it is their turn: after an outage a whole fleet comes at once, and
  * refused devices would only come again.
  */
@@ -13,11 +13,9 @@ import { TokenBucket } from './token-bucket.ts';
 const everyMs = 10;
 
 export interface AdmissionContext {
-  readonly options: Pick<GatewayOptions, 'maxConnectionsPerAddress' | 'maxConnectsPerSecond'>;
+  readonly options: Pick<GatewayOptions, 'maxConnections' | 'maxConnectionsPerAddress' | 'maxConnectsPerSecond'>;
   readonly closed: Closed;
   readonly clock: Clock;
-  /** It is the turn of the connection. */
-  readonly letIn: (socket: Socket) => void;
 }
 
 export class Admission {
@@ -25,7 +23,7 @@ export class Admission {
   readonly #addresses: Addresses;
   readonly #rate: TokenBucket;
   /** In the order in which they came. */
-  readonly #waiting = new Set<Socket>();
+  readonly #waiting = new Map<Socket, () => void>();
   #stopTicking: (() => void) | null = null;
   /** That are open now, whoever they are. */
   connections = 0;
@@ -39,10 +37,15 @@ export class Admission {
     this.#rate = new TokenBucket(options.maxConnectsPerSecond, clock.nowMs());
   }
 
-  /** A connection that was opened and is not read yet. */
-  open(socket: Socket): void {
+  /** A connection that was opened and is not read yet. `letIn`: it is its turn. */
+  open(socket: Socket, letIn: () => void): void {
     const address = socket.remoteAddress ?? '';
     socket.on('error', () => {});
+    if (this.connections >= this.#context.options.maxConnections) {
+      this.#context.closed.add('too_many_connections', { address });
+      socket.destroy();
+      return;
+    }
     if (!this.#addresses.enter(address)) {
       this.#context.closed.add('too_many_from_address', { address });
       socket.destroy();
@@ -54,7 +57,7 @@ export class Admission {
       this.#addresses.leave(address);
       this.#waiting.delete(socket);
     });
-    this.#waiting.add(socket);
+    this.#waiting.set(socket, letIn);
     this.#letIn();
     if (!this.#waiting.has(socket)) return;
     this.delayed++;
@@ -64,7 +67,7 @@ export class Admission {
   /** Lets no one in any more. */
   close(): void {
     this.#stopTicking?.();
-    for (const socket of this.#waiting) {
+    for (const socket of this.#waiting.keys()) {
       this.#context.closed.add('gateway_closed', { address: socket.remoteAddress });
       socket.destroy();
     }
@@ -72,11 +75,11 @@ export class Admission {
 
   #letIn(): void {
     const nowMs = this.#context.clock.nowMs();
-    for (const socket of this.#waiting) {
+    for (const [socket, letIn] of this.#waiting) {
       if (this.#rate.waitMs(nowMs) > 0) return;
       this.#rate.take(1, nowMs);
       this.#waiting.delete(socket);
-      this.#context.letIn(socket);
+      letIn();
     }
     this.#stopTicking?.();
     this.#stopTicking = null;

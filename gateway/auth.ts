@@ -7,9 +7,11 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
+export type Doors = Pick<GatewayOptions, 'credentials' | 'usersFile' | 'tls'>;
+
 /** No one has to say who they are. */
-export function isOpen({ credentials, usersFile }: Pick<GatewayOptions, 'credentials' | 'usersFile'>): boolean {
-  return credentials === null && usersFile === undefined;
+export function isOpen({ credentials, usersFile, tls }: Doors): boolean {
+  return credentials === null && usersFile === undefined && tls.ca === undefined;
 }
 
 /** Throws CONFIG_INVALID when anyone on the network could publish. */

@@ -1,5 +1,4 @@
 /** The clients that are connected, and what becomes of what they send: what the broker asks its hooks, answered. */
-import type { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { AckQueue, type Release } from './acks.ts';
 import type { Asked, BrokerHooks, Refusal } from './broker.ts';
@@ -14,6 +13,7 @@ import { type PacketIds, Qos2Sessions } from './qos2.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { Place, Publish } from './records.ts';
 import { type Delivery, Subscribers } from './subscribers.ts';
+import type { Arrival } from './wire.ts';
 
 const sweepEveryMs = 1000;
 
@@ -76,12 +76,14 @@ export class Clients implements BrokerHooks {
     return this.#ingest.caps.clients;
   }
 
-  /** Before the broker gets the socket. */
-  add(socket: Socket): void {
-    const connection = new Connection(socket, this.#connections);
-    this.#known.set(socket, connection);
+  /** Before the broker gets the wire. */
+  add(arrival: Arrival): void {
+    const { wire } = arrival;
+    const connection = new Connection(arrival, this.#connections);
+    this.#known.set(wire, connection);
     this.#open.add(connection);
-    socket.once('close', () => this.#onClosed(connection));
+    wire.on('error', () => {});
+    wire.once('close', () => this.#onClosed(connection));
   }
 
   /** Accepts no one any more, and gives the broker nothing more of those who are here. Pings are still answered. */
@@ -97,7 +99,7 @@ export class Clients implements BrokerHooks {
   /** Ends every connection behind what was written to it; resolves when all are closed or the time is over. */
   async end(deadlineMs: number): Promise<void> {
     const closed = [...this.#open].map((connection) => {
-      const isClosed = new Promise<void>((resolve) => connection.socket.once('close', () => resolve()));
+      const isClosed = new Promise<void>((resolve) => connection.wire.once('close', () => resolve()));
       connection.end('gateway_closed');
       return isClosed;
     });
@@ -138,7 +140,8 @@ export class Clients implements BrokerHooks {
     password: Buffer | undefined,
   ): Promise<Refusal | null> {
     const connection = this.#known.get(conn)!;
-    const login = await this.#logins.login({ username, password, address: connection.address ?? '' });
+    const { address, certificate } = connection;
+    const login = await this.#logins.login({ username, password, address, certificate });
     // It was closed meanwhile.
     if (!this.#open.has(connection)) return null;
     const access = 'identity' in login ? new Access(login.identity, clientId) : null;
@@ -219,9 +222,9 @@ export class Clients implements BrokerHooks {
   }
 
   #take(connection: Connection, place: Place, publish: Publish, release: Release) {
-    const { acks, clientId, socket } = connection;
+    const { acks, clientId, wire } = connection;
     const ack = this.#ingest.take(place, publish, clientId, acks, release);
-    if (place.route !== null && !socket.destroyed) this.#presence.heard(place.key, place.route, connection);
+    if (place.route !== null && !wire.destroyed) this.#presence.heard(place.key, place.route, connection);
     return ack;
   }
 

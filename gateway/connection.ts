@@ -1,5 +1,4 @@
 /** What the gateway knows of one client while it is connected. */
-import type { Socket } from 'node:net';
 import type { ClosedReason } from '../core/reasons.ts';
 import { AckQueue, type Total } from './acks.ts';
 import type { FrameRun } from './frames.ts';
@@ -10,6 +9,7 @@ import { PacketCheck, type PacketLimits } from './packets.ts';
 import type { PacketIds } from './qos2.ts';
 import { SocketReader, type SocketReaderContext } from './socket-reader.ts';
 import type { Violation } from './violation.ts';
+import type { Arrival, Wire } from './wire.ts';
 
 /** A client that does not read its answers for so long is closed. */
 const unreadAnswersMs = 5000;
@@ -24,8 +24,10 @@ export interface ConnectionContext extends Pick<SocketReaderContext, 'readAhead'
 }
 
 export class Connection {
-  readonly socket: Socket;
-  readonly address: string | undefined;
+  readonly wire: Wire;
+  readonly address: string;
+  /** The name in the certificate that it showed: `identity/logins.ts`. */
+  readonly certificate: string | null;
   readonly openedAtMs: number;
   readonly reader: SocketReader;
   readonly acks: AckQueue;
@@ -51,17 +53,18 @@ export class Connection {
   #writtenBytes = 0;
   #writtenAtMs: number;
 
-  constructor(socket: Socket, context: ConnectionContext) {
-    this.socket = socket;
-    this.address = socket.remoteAddress;
+  constructor({ wire, address, certificate, sinceMs }: Arrival, context: ConnectionContext) {
+    this.wire = wire;
+    this.address = address;
+    this.certificate = certificate;
     this.acks = new AckQueue(context.acks);
-    this.outbox = new Outbox(socket);
+    this.outbox = new Outbox(wire);
     this.#context = context;
-    this.openedAtMs = context.clock.nowMs();
+    this.openedAtMs = sinceMs;
     this.#heardAtMs = this.openedAtMs;
     this.#writtenAtMs = this.openedAtMs;
     const { options, readAhead, clock, onSlowed } = context;
-    this.reader = new SocketReader(socket, {
+    this.reader = new SocketReader(wire, {
       check: new PacketCheck(options),
       pace: new Pace(options, this.openedAtMs),
       readAhead,
@@ -88,7 +91,7 @@ export class Connection {
    * every second.
    */
   isSilent(nowMs: number): boolean {
-    const { bytesRead } = this.socket;
+    const { bytesRead } = this.wire;
     if (bytesRead !== this.#heardBytes || this.reader.hasWaiting || this.keepaliveMs === 0) {
       this.#heardBytes = bytesRead;
       this.#heardAtMs = nowMs;
@@ -98,7 +101,7 @@ export class Connection {
 
   /** Answers wait to be written to it, and nothing of them could be for a while. Called about every second. */
   isNotReading(nowMs: number): boolean {
-    const { bytesWritten, writableLength, writableNeedDrain } = this.socket;
+    const { bytesWritten, writableLength, writableNeedDrain } = this.wire;
     const written = bytesWritten - writableLength;
     if (written !== this.#writtenBytes || !writableNeedDrain) {
       this.#writtenBytes = written;
@@ -117,13 +120,13 @@ export class Connection {
   /** Closes it behind what was already written. */
   end(because: ClosedReason): void {
     this.blame(because);
-    this.socket.destroySoon();
+    this.wire.destroySoon();
   }
 
   /** Closes it at once: it may not read what was written either. */
   cut(because: ClosedReason): void {
     this.blame(because);
-    this.socket.destroy();
+    this.wire.destroy();
   }
 
   /** Why it ended, for the device status topic. */
@@ -134,10 +137,10 @@ export class Connection {
   #refuse({ reason, message, returnCode }: Violation): void {
     this.blame(reason, message);
     if (returnCode === null) {
-      this.socket.destroy();
+      this.wire.destroy();
     } else {
-      this.socket.write(Buffer.from([0x20, 0x02, 0x00, returnCode]));
-      this.socket.destroySoon();
+      this.wire.write(Buffer.from([0x20, 0x02, 0x00, returnCode]));
+      this.wire.destroySoon();
     }
   }
 }

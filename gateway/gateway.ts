@@ -1,27 +1,27 @@
 /** MQTT in: puts the stages together. Socket → admission → frames → broker → hold → append → acknowledge. */
-import { once } from 'node:events';
-import { createServer, type DropArgument, type Server, type Socket } from 'node:net';
 import type { Aedes } from 'aedes';
 import type { Bus } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
-import { messageOf, SluiceError } from '../core/errors.ts';
+import { SluiceError } from '../core/errors.ts';
 import { emptyGatewayLedger } from '../core/ledger.ts';
 import type { Logger } from '../core/log.ts';
 import type { GatewayStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
-import { Admission } from './admission.ts';
 import { checkExposure } from './auth.ts';
 import { openBroker } from './broker.ts';
 import { Clients } from './clients.ts';
 import { Closed } from './closed.ts';
+import { Entrances } from './entrances.ts';
 import { Logins } from './identity/logins.ts';
 import { Ingest } from './ingest.ts';
+import type { Address } from './listener.ts';
 import { RareLog } from './log-rarely.ts';
 import type { GatewayOptions } from './options.ts';
 import { Presence } from './presence.ts';
 import { Spool, type SpoolSettings } from './spool/spool.ts';
 import type { Delivery } from './subscribers.ts';
 import { Ticks } from './ticks.ts';
+import type { Arrival } from './wire.ts';
 
 export interface GatewayContext {
   readonly bus: Bus;
@@ -43,16 +43,10 @@ interface Running {
   readonly logins: Logins;
   readonly clients: Clients;
   readonly closed: Closed;
-  readonly admission: Admission;
+  readonly entrances: Entrances;
   readonly broker: Aedes;
-  readonly server: Server;
   readonly stopTicks: () => void;
 }
-
-/** So that a peer that vanished is noticed though it asked for no keepalive. */
-const tcpKeepaliveMs = 60_000;
-/** What a socket that is not read keeps of its client, beside one read of at most 64 KiB; and of answers that are not read. */
-const socketBufferBytes = 16 * 1024;
 
 export class Gateway {
   readonly #context: GatewayContext;
@@ -78,12 +72,15 @@ export class Gateway {
     return this.#starting;
   }
 
-  address(): { host: string; port: number } {
-    const address = this.#running?.server.address();
-    if (address === undefined || address === null || typeof address !== 'object') {
-      throw new Error('the gateway does not listen');
-    }
-    return { host: address.address, port: address.port };
+  /** Throws before it listens. */
+  address(): Address {
+    if (this.#running === null) throw new Error('the gateway does not listen');
+    return this.#running.entrances.address();
+  }
+
+  /** `null`: not over TLS. */
+  tlsAddress(): Address | null {
+    return this.#running?.entrances.tlsAddress() ?? null;
   }
 
   /**
@@ -104,7 +101,7 @@ export class Gateway {
 
   status(): GatewayStatus {
     const { instance, version, clock } = this.#context;
-    const { ingest, clients, logins, closed, admission, server } = this.#running ?? {};
+    const { ingest, clients, logins, closed, entrances } = this.#running ?? {};
     const nowMs = clock.nowMs();
     const problems = this.ready();
     return {
@@ -115,16 +112,14 @@ export class Gateway {
       atMs: nowMs,
       ready: problems.length === 0,
       problems,
-      warnings: logins?.warnings() ?? [],
-      connections: admission?.connections ?? 0,
+      warnings: [...(logins?.warnings() ?? []), ...(entrances?.warnings() ?? [])],
+      ...(entrances?.status() ?? { connections: 0, connectsDelayed: 0, mqtt: null }),
       clients: clients?.accepted ?? 0,
-      mqtt: server?.listening === true ? this.address() : null,
       ledger: ingest?.ledger ?? emptyGatewayLedger(),
       heldBytes: ingest?.caps.heldBytes ?? 0,
       readAheadBytes: clients?.readAhead.bytes ?? 0,
       throttled: ingest?.caps.throttledTimes ?? 0,
       slowed: clients?.slowedTimes ?? 0,
-      connectsDelayed: admission?.delayed ?? 0,
       loginsFailed: logins?.throttle.failed ?? 0,
       loginsDelayed: logins?.throttle.delayed ?? 0,
       closed: { ...closed?.counts },
@@ -148,21 +143,20 @@ export class Gateway {
     const options = this.#options;
     checkExposure(options);
     this.#startedAtMs = clock.nowMs();
+    const closed = new Closed(new RareLog(log, clock));
+    const logins = await Logins.open(options, clock, log);
+    const onArrival = (arrival: Arrival) => {
+      clients.add(arrival);
+      broker.handle(arrival.wire);
+    };
+    const entrances = await Entrances.open({ options, closed, clock, log, onArrival });
     const spool = await this.#openSpool();
     const partitions = spool?.partitionCount ?? (await bus.partitionCount(topics.raw));
     const ingest = new Ingest({ bus, topics, instance, partitions, spool, options, clock, log });
     const presence = new Presence(bus, topics.deviceStatus, clock, log);
-    const closed = new Closed(new RareLog(log, clock));
-    const logins = await Logins.open(options, clock, log);
     const clients = new Clients({ options, ingest, presence, logins, closed, clock });
     const broker = await openBroker(clients, log);
-    const letIn = (socket: Socket) => {
-      clients.add(socket);
-      broker.handle(socket);
-    };
-    const admission = new Admission({ options, closed, clock, letIn });
-    const server = this.#createServer(admission, closed);
-    await this.#listen(server).catch(async (error) => {
+    await entrances.listen().catch(async (error) => {
       await closeBroker(broker);
       await ingest.close();
       throw error;
@@ -173,21 +167,20 @@ export class Gateway {
     presence.start();
     clients.start();
     logins.start(() => clients.renewIdentities());
-    this.#running = { ingest, presence, logins, clients, closed, admission, broker, server, stopTicks };
+    this.#running = { ingest, presence, logins, clients, closed, entrances, broker, stopTicks };
   }
 
   async #close(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
     await this.#starting?.catch(() => {});
     if (this.#running === null) return;
-    const { ingest, presence, logins, clients, admission, broker, server, stopTicks } = this.#running;
+    const { ingest, presence, logins, clients, entrances, broker, stopTicks } = this.#running;
     const { clock } = this.#context;
     const untilMs = clock.nowMs() + deadlineMs;
     const leftMs = () => Math.max(0, untilMs - clock.nowMs());
 
-    server.close();
     stopTicks();
-    admission.close();
+    entrances.close();
     logins.close();
     clients.drain();
     await ingest.drain(leftMs() * 0.7);
@@ -210,30 +203,6 @@ export class Gateway {
   #openSpool(): Promise<Spool> | null {
     const { bus, topics, spool, clock, log } = this.#context;
     return spool == null ? null : Spool.open({ bus, topic: topics.raw, settings: spool, clock, log });
-  }
-
-  #createServer(admission: Admission, closed: Closed): Server {
-    const keepAlive = { keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs };
-    const tcp = { noDelay: true, ...keepAlive, highWaterMark: socketBufferBytes, pauseOnConnect: true };
-    const server = createServer(tcp, (socket) => admission.open(socket));
-    // A worker of a cluster would else offer the connection to the next one, and that again.
-    Object.assign(server, { maxConnections: this.#options.maxConnections, dropMaxConnection: true });
-    server.on('drop', (drop?: DropArgument) => closed.add('too_many_connections', { address: drop?.remoteAddress }));
-    return server;
-  }
-
-  async #listen(server: Server): Promise<void> {
-    const { host, port } = this.#options;
-    try {
-      server.listen(port, host);
-      await once(server, 'listening');
-    } catch (error) {
-      const fix = 'stop what uses it, or choose another with SLUICE_MQTT_PORT';
-      throw new SluiceError('LISTEN_FAILED', `MQTT cannot listen on ${host}:${port} (${messageOf(error)}): ${fix}`, {
-        cause: error,
-      });
-    }
-    server.on('error', (error) => this.#context.log.error({ error: error.message }, 'the MQTT server failed'));
   }
 }
 

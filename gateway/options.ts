@@ -7,8 +7,17 @@ export interface GatewayOptions {
   readonly port: number;
   /** The one user that may do everything; `null` = there is none. */
   readonly credentials: { readonly username: string; readonly password: string } | null;
-  /** All other users: `identity/users.ts`. Without it, and without `credentials`, anyone may connect. */
+  /** All other users: `identity/users.ts`. */
   readonly usersFile?: string | undefined;
+  /** Paths of PEM files; with `cert` and `key` the gateway also listens for TLS: `tls.ts`. */
+  readonly tls: {
+    readonly port: number;
+    readonly cert?: string | undefined;
+    readonly key?: string | undefined;
+    /** The authority of those who may show a certificate. */
+    readonly ca?: string | undefined;
+    readonly requireClientCert: boolean;
+  };
   /** Allows a non-loopback address without credentials. */
   readonly insecure: boolean;
   /** A larger packet ends its connection at its header: `packets.ts`, as the next five. */

@@ -3,7 +3,7 @@
  * many as there is room for. Reads ahead, bounded, so that a PINGREQ behind held messages is seen; past the bound, and
  * while its client is slowed, the socket is not read, and TCP tells the client to wait.
  */
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import { FrameReader, type FrameRun } from './frames.ts';
 import type { Pace } from './pace.ts';
@@ -41,7 +41,7 @@ export interface SocketReaderContext {
 }
 
 export class SocketReader {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #context: SocketReaderContext;
   readonly #frames: FrameReader;
   readonly #readSocket: (size?: number) => Buffer | null;
@@ -54,7 +54,7 @@ export class SocketReader {
   #isParsing = false;
   #askedMeanwhile = false;
 
-  constructor(socket: Socket, context: SocketReaderContext) {
+  constructor(socket: Duplex, context: SocketReaderContext) {
     this.#socket = socket;
     this.#context = context;
     this.#frames = new FrameReader(context.check, context.onPuback);

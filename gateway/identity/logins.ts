@@ -1,15 +1,15 @@
 /**
- * Who is it? What a client shows of itself, made into an identity or refused: the one user of the configuration, or one
- * of the users file. Where there is neither, anyone is let in (`auth.ts` says from where).
+ * Who is it? What a client shows of itself, made into an identity or refused: a certificate, or the password of the one
+ * user of the configuration or of one in the users file. Where there is none of it, anyone is let in (`auth.ts` says
+ * from where).
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import { addressKey } from '../addresses.ts';
-import { isOpen } from '../auth.ts';
+import { type Doors, isOpen } from '../auth.ts';
 import type { Refusal } from '../broker.ts';
-import type { GatewayOptions } from '../options.ts';
-import { type Identity, trusted } from './identity.ts';
+import { type Identity, isPlace, trusted } from './identity.ts';
 import { LoginThrottle } from './login-throttle.ts';
 import { type PasswordHash, parseHash } from './password.ts';
 import { Reloaded } from './reloaded.ts';
@@ -21,22 +21,22 @@ export interface Shown {
   readonly username: string | undefined;
   readonly password: Buffer | undefined;
   readonly address: string;
+  /** The name in its certificate, which was checked. */
+  readonly certificate: string | null;
 }
 
 export type Login = { readonly identity: Identity } | { readonly refusal: Refusal };
-
-export type LoginOptions = Pick<GatewayOptions, 'credentials' | 'usersFile'>;
 
 const nothing = Buffer.alloc(0);
 const wrong = { refusal: 'bad_credentials' } as const;
 
 export class Logins {
   readonly throttle: LoginThrottle;
-  readonly #options: LoginOptions;
+  readonly #options: Doors;
   readonly #users: Reloaded<Users> | null;
   readonly #verifications: Verifications;
 
-  private constructor(options: LoginOptions, users: Reloaded<Users> | null, clock: Clock) {
+  private constructor(options: Doors, users: Reloaded<Users> | null, clock: Clock) {
     this.#options = options;
     this.#users = users;
     this.#verifications = new Verifications(clock);
@@ -44,7 +44,7 @@ export class Logins {
   }
 
   /** Rejects with CONFIG_INVALID when a file cannot be used. */
-  static async open(options: LoginOptions, clock: Clock, log: Logger): Promise<Logins> {
+  static async open(options: Doors, clock: Clock, log: Logger): Promise<Logins> {
     const { usersFile } = options;
     if (usersFile === undefined) return new Logins(options, null, clock);
     const parse = ([content]: readonly Buffer[]) => parseUsers(String(content));
@@ -67,6 +67,7 @@ export class Logins {
   }
 
   async login(shown: Shown): Promise<Login> {
+    if (shown.certificate !== null) return this.#ofCertificate(shown.certificate);
     if (isOpen(this.#options)) return { identity: trusted('nobody') };
     if (!(await this.throttle.wait(shown.address))) return { refusal: 'too_many_logins' };
     const login = await this.#check(shown);
@@ -78,6 +79,15 @@ export class Logins {
   renewed(identity: Identity): Identity | null {
     if (identity.source !== 'users file') return identity;
     return this.#users?.value.get(identity.user)?.identity ?? null;
+  }
+
+  /** It names a user of the file, or the place that it speaks for. */
+  #ofCertificate(name: string): Login {
+    const user = this.#users?.value.get(name);
+    if (user !== undefined) return { identity: user.identity };
+    const [site, device, ...rest] = name.split('/');
+    if (!isPlace(site) || !isPlace(device) || rest.length > 0) return { refusal: 'not_authorized' };
+    return { identity: { source: 'certificate', user: name, site, device, publish: null, subscribe: null } };
   }
 
   async #check({ username = '', password = nothing, address }: Shown): Promise<Login> {
