@@ -160,41 +160,53 @@ test('what is behind the horizon is folded up, and forgotten with its session', 
   expect(driver.told()[0]!.fields).toMatchObject({ count: 5000, increase: 4999, durationMs: 4_999_000 });
 });
 
-test.each([1, 2, 3, 4, 5, 6])('what is left standing is what the readings in order make, seed %i', (seed) => {
-  const random = seeded(seed);
-  const gap = [5, 20, 60][seed % 3]!;
-  const driver = new Driver(windowOf({ type: 'session', gap: `${gap}s`, aggregates: ['count', 'sum', 'last'] }), {
-    lateness: 300,
-  });
-  const kept: { at: number; value: number }[] = [];
-  let now = 0;
-  for (let n = 0; n < 3000; n++) {
-    now += random() * (random() < 0.1 ? 90 : 6);
-    const at = Math.round((now - (random() < 0.3 ? random() * 200 : 0)) * 2) / 2;
-    const value = Math.floor(random() * 100);
-    if (driver.read(at, { t: value })) kept.push({ at, value });
-    if (random() < 0.05) driver.silence(now + random() * 40 - 5);
-  }
-  driver.finish();
-  const standing = new Map<number, Told['fields']>();
-  for (const { at, fields } of driver.told()) {
-    expect(fields.revision).toBe(standing.has(at) ? (standing.get(at)!.revision as number) + 1 : 0);
-    standing.set(at, fields);
-  }
-  const expected = new Map<number, object>();
-  let current: { start: number; last: number; count: number; sum: number } | null = null;
-  for (const { at, value } of kept.sort((a, b) => a.at - b.at)) {
-    if (current === null || at - current.last >= gap) current = { start: at, last: at, count: 0, sum: 0 };
-    current.last = at;
-    current.count++;
-    current.sum += value;
-    const { count, sum } = current;
-    expected.set(current.start, {
-      ...{ count, sum, last: value, final: true, retracted: false },
-      durationMs: (at - current.start) * 1000,
-    });
-  }
-  const found = [...standing].filter(([, { retracted }]) => retracted === false);
-  expect(new Map(found.map(([at, { revision: _, ...fields }]) => [at, fields]))).toEqual(expected);
-  expect(found.length).toBeLessThan(standing.size);
-});
+/** Seconds; stretched, chains of readings are longer than a day and are cut. */
+test.each([
+  [1, 5, 1],
+  [2, 20, 1],
+  [3, 60, 1],
+  [4, 20, 400],
+  [5, 60, 400],
+  [6, 90, 400],
+])(
+  'what is left standing is what the readings in order make, seed %i, gap %i s, stretched %i times',
+  (seed, seconds, stretch) => {
+    const random = seeded(seed);
+    const gap = seconds * stretch;
+    const kind = windowOf({ type: 'session', gap: `${gap}s`, aggregates: ['count', 'sum', 'last'] });
+    const driver = new Driver(kind, { lateness: 300 * stretch });
+    const kept: { at: number; value: number }[] = [];
+    let now = 0;
+    for (let n = 0; n < 2000; n++) {
+      now += random() * (random() < 0.1 ? 90 : 6) * stretch;
+      const at = Math.round((now - (random() < 0.3 ? random() * 200 * stretch : 0)) * 2) / 2;
+      const value = Math.floor(random() * 100);
+      if (driver.read(at, { t: value })) kept.push({ at, value });
+      if (random() < 0.05) driver.silence(now + (random() * 40 - 5) * stretch);
+    }
+    driver.finish();
+    const standing = new Map<number, Told['fields']>();
+    for (const { at, fields } of driver.told()) {
+      expect(fields.revision).toBe(standing.has(at) ? (standing.get(at)!.revision as number) + 1 : 0);
+      standing.set(at, fields);
+    }
+    const expected = new Map<number, object>();
+    let current: { start: number; last: number; count: number; sum: number } | null = null;
+    for (const { at, value } of kept.sort((a, b) => a.at - b.at)) {
+      if (current === null || at - current.last >= gap || at - current.start >= 86_400) {
+        current = { start: at, last: at, count: 0, sum: 0 };
+      }
+      current.last = at;
+      current.count++;
+      current.sum += value;
+      const { count, sum } = current;
+      expected.set(current.start, {
+        ...{ count, sum, last: value, final: true, retracted: false },
+        durationMs: (at - current.start) * 1000,
+      });
+    }
+    const found = [...standing].filter(([, { retracted }]) => retracted === false);
+    expect(new Map(found.map(([at, { revision: _, ...fields }]) => [at, fields]))).toEqual(expected);
+    expect(found.length).toBeLessThan(standing.size);
+  },
+);

@@ -51,6 +51,8 @@ interface Track {
   readonly written: Map<number, Written>;
   /** No session that was written ends after it. */
   writtenUntilUs: number;
+  /** Sessions that begin before it are final, and written. */
+  openFromUs: number;
 }
 
 export class SessionWindows implements Windower {
@@ -61,7 +63,7 @@ export class SessionWindows implements Windower {
   readonly #tracks = new Map<string, Track>();
   /** Of this step, put out by rising start. */
   #points: Point[] = [];
-  /** Sessions that end by then are final, and written. */
+  /** Sessions that end by then are final. */
   #closedUs = Number.NEGATIVE_INFINITY;
   #horizonUs = Number.NEGATIVE_INFINITY;
   /** No session has to be closed before the watermark, or silence, is there. */
@@ -82,10 +84,12 @@ export class SessionWindows implements Windower {
       if (typeof value !== 'number' || !filter.matches(name)) continue;
       const track = this.#tracks.get(name) ?? this.#addTrack(name);
       if (track === undefined) continue;
-      track.live.insert(timeUs, value);
+      const index = track.live.insert(timeUs, value);
       this.#nextCloseUs = Math.min(this.#nextCloseUs, timeUs + gapUs);
       this.#nextSilentUs = Math.min(this.#nextSilentUs, timeUs + gapUs);
-      if (timeUs < track.writtenUntilUs || timeUs + gapUs <= watermarkUs) this.#correct(track, watermarkUs);
+      const isNearWritten = timeUs < track.writtenUntilUs || timeUs + gapUs <= watermarkUs;
+      if (isNearWritten) this.#correct(track, index, watermarkUs);
+      else track.openFromUs = Math.min(track.openFromUs, timeUs);
     }
     if (this.#points.length > 0) this.#putOut();
   }
@@ -106,12 +110,32 @@ export class SessionWindows implements Windower {
   }
 
   /** A reading came near sessions that were written, or into one that is final. */
-  #correct(track: Track, watermarkUs: number): void {
-    const sessions = this.#sessions(track, Number.NEGATIVE_INFINITY);
-    this.#retract(track, new Set(sessions.map(({ startUs }) => startUs)));
-    for (const session of sessions) {
-      if (this.#endUs(session) <= watermarkUs) this.#writeIfNews(track, session, true);
+  #correct(track: Track, index: number, watermarkUs: number): void {
+    const { live, written } = track;
+    const [from, to] = this.#neighbours(live, index);
+    const sessions = this.#sessions(track, from, to);
+    const starts = new Set(sessions.map(({ startUs }) => startUs));
+    for (let i = from; i < to; i++) {
+      const startUs = live.timeAt(i);
+      const before = written.get(startUs);
+      if (before !== undefined && !before.retracted && !starts.has(startUs)) this.#retract(track, startUs, before);
     }
+    const final = sessions.filter((session) => this.#endUs(session) <= watermarkUs);
+    for (const session of final) this.#writeIfNews(track, session, true);
+    if (from > 0 && track.openFromUs < live.timeAt(from)) return;
+    // Sessions end in the order in which they begin: what follows the final ones is open.
+    const next = to < live.length ? live.timeAt(to) : Number.POSITIVE_INFINITY;
+    track.openFromUs = sessions[final.length]?.startUs ?? next;
+  }
+
+  /** Live readings that could be in one session with one of them, or in another of a chain that is cut. */
+  #neighbours(live: TimedValues<number>, index: number): [from: number, to: number] {
+    const { gapUs } = this.#entry;
+    let from = index;
+    let to = index + 1;
+    while (from > 0 && live.timeAt(from) - live.timeAt(from - 1) < gapUs) from--;
+    while (to < live.length && live.timeAt(to) - live.timeAt(to - 1) < gapUs) to++;
+    return [from, to];
   }
 
   /** Writes what has become final by `watermarkUs`, and provisionally what silence ends by `silentUs`. */
@@ -119,29 +143,35 @@ export class SessionWindows implements Windower {
     this.#nextCloseUs = Number.POSITIVE_INFINITY;
     this.#nextSilentUs = Number.POSITIVE_INFINITY;
     for (const track of this.#tracks.values()) {
-      for (const session of this.#sessions(track, this.#closedUs)) {
+      const { live } = track;
+      const sessions = this.#sessions(track, live.firstFrom(track.openFromUs), live.length);
+      track.openFromUs = Number.POSITIVE_INFINITY;
+      for (const session of sessions) {
         const endUs = this.#endUs(session);
         const final = endUs <= watermarkUs;
         if (final || endUs <= silentUs) this.#writeIfNews(track, session, final);
         else this.#nextSilentUs = Math.min(this.#nextSilentUs, endUs);
-        if (!final) this.#nextCloseUs = Math.min(this.#nextCloseUs, endUs);
+        if (final) continue;
+        this.#nextCloseUs = Math.min(this.#nextCloseUs, endUs);
+        track.openFromUs = Math.min(track.openFromUs, session.startUs);
       }
     }
     this.#putOut();
   }
 
-  /** The sessions that end after `afterUs`, by rising start. */
-  #sessions({ settled, live }: Track, afterUs: number): Session[] {
+  /** The sessions of live readings, by rising start; of the first of them with what is settled in front. */
+  #sessions({ settled, live }: Track, from: number, to: number): Session[] {
     const sessions: Session[] = [];
-    for (const each of settled) {
-      const { startUs, lastUs, count } = each;
-      sessions.push({ startUs, lastUs, count, settled: each, from: 0, to: 0 });
+    if (from === 0) {
+      for (const each of settled) {
+        const { startUs, lastUs, count } = each;
+        sessions.push({ startUs, lastUs, count, settled: each, from: 0, to: 0 });
+      }
     }
     let current = sessions.at(-1);
-    for (let i = 0; i < live.length; i++) {
+    for (let i = from; i < to; i++) {
       const timeUs = live.timeAt(i);
       if (current === undefined || !this.#holds(current, timeUs)) {
-        if (current !== undefined && this.#endUs(current) <= afterUs) sessions.pop();
         current = { startUs: timeUs, lastUs: timeUs, count: 0, settled: null, from: i, to: i };
         sessions.push(current);
       }
@@ -162,11 +192,8 @@ export class SessionWindows implements Windower {
   }
 
   /** What was written at a start that is none any more is written once more, as retracted. */
-  #retract(track: Track, starts: ReadonlySet<number>): void {
-    for (const [startUs, written] of track.written) {
-      if (written.retracted || starts.has(startUs)) continue;
-      this.#write(track, startUs, { ...written, revision: written.revision + 1, retracted: true });
-    }
+  #retract(track: Track, startUs: number, written: Written): void {
+    this.#write(track, startUs, { ...written, revision: written.revision + 1, retracted: true });
   }
 
   #writeIfNews(track: Track, session: Session, final: boolean): void {
@@ -238,6 +265,7 @@ export class SessionWindows implements Windower {
       live: new TimedValues<number>(),
       written: new Map(),
       writtenUntilUs: Number.NEGATIVE_INFINITY,
+      openFromUs: Number.NEGATIVE_INFINITY,
     };
     this.#tracks.set(field, track);
     return track;

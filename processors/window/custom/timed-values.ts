@@ -25,7 +25,20 @@ export class TimedValues<Value> {
     return this.#values[this.#values.length - 1];
   }
 
-  insert(timeUs: number, value: Value): void {
+  /** Index of the first one at or after a time. */
+  firstFrom(timeUs: number): number {
+    let low = 0;
+    let high = this.#times.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#times[middle]! < timeUs) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Returns its index. */
+  insert(timeUs: number, value: Value): number {
     let at = this.#times.length;
     while (at > 0 && this.#times[at - 1]! > timeUs) at--;
     if (at === this.#times.length) {
@@ -35,6 +48,7 @@ export class TimedValues<Value> {
       this.#times.splice(at, 0, timeUs);
       this.#values.splice(at, 0, value);
     }
+    return at;
   }
 
   /** Hands over what lies before `timeUs`, in order, and forgets it. */
