@@ -77,19 +77,28 @@ export class StateWriter {
 
   /** What `write` writes, with its length in front: a reader can pass over it. */
   section(write: () => void): void {
-    const at = this.#length;
-    this.uint32(0);
+    const section = this.openSection();
     write();
-    this.#view.setUint32(at, this.#length - at - 4, true);
+    this.closeSection(section);
   }
 
-  /** The same with 16 bits for the length (at most 65,535 bytes), and 16 bits of a tag in front. */
-  section16(tag: number, write: () => void): void {
-    const at = this.#length;
+  openSection(): number {
     this.uint32(0);
-    write();
-    this.#view.setUint16(at, tag, true);
-    this.#view.setUint16(at + 2, this.#length - at - 4, true);
+    return this.#length;
+  }
+
+  closeSection(section: number): void {
+    this.#view.setUint32(section - 4, this.#length - section, true);
+  }
+
+  /** A section of at most 65,535 bytes with a number of 16 bits in front. */
+  openCell(): number {
+    return this.openSection();
+  }
+
+  closeCell(section: number, index: number): void {
+    this.#view.setUint16(section - 4, index, true);
+    this.#view.setUint16(section - 2, this.#length - section, true);
   }
 
   /** All bytes so far; they are overwritten after a `clear`. */

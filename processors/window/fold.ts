@@ -9,6 +9,9 @@ import { readValues, writeValues } from './values.ts';
 /** Percentiles are exact up to so many values. */
 export const maxExactValues = 512;
 
+/** Of a merged one, beside its digest: long windows wait for their next part for long, and there are many of them. */
+const maxValuesOfMerged = 256;
+
 export interface Summary {
   readonly count: number;
   readonly sum: number;
@@ -81,8 +84,7 @@ export class Fold {
       this.#values = [];
       this.#mergeMoments(other);
     }
-    // Kept small: what is merged is a long window, and many of those wait for their next part.
-    if (this.#digest !== null && this.#values.length > 0) this.#digestValues();
+    if (this.#digest !== null && this.#values.length > maxValuesOfMerged) this.#digestValues();
   }
 
   /** Of at least one value. Changes nothing. */
@@ -127,7 +129,8 @@ export class Fold {
     this.#base = other.#base;
     this.#mean = other.#mean;
     this.#m2 = other.#m2;
-    this.#digest = other.#whole();
+    this.#digest = other.#digest;
+    this.#values = other.#values.slice();
   }
 
   #mergeMoments(other: Fold): void {

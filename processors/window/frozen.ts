@@ -3,10 +3,12 @@
  * what is in it. By falling level, and within a level by rising start.
  */
 import { type StateReader, StateWriter } from '../codec.ts';
-import { headBytes, readHead, type State, Window, type WindowHead } from './window.ts';
+import { endAt, levelAt, nextAt, type State, startAt, stateAt, type Window, windowAt } from './window.ts';
 
 const nothing = Buffer.alloc(0);
 const scratch = new StateWriter();
+/** Room for the minutes to come: a few of them. */
+const slackBytes = 512;
 
 export function writeWindows(to: StateWriter, windows: readonly Window[]): void {
   scratch.clear();
@@ -18,24 +20,24 @@ export function readWindows(from: StateReader): Window[] {
   // A copy: what it is a part of is much larger, and must not stay for it.
   const bytes = Buffer.from(from.bytes());
   const windows: Window[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const head = readHead(bytes, at);
-    windows.push(new Window(head, bytes.subarray(at + headBytes, head.next)));
-    at = head.next;
-  }
+  for (let at = 0; at < bytes.length; at = nextAt(bytes, at)) windows.push(windowAt(bytes, at));
   return windows;
 }
 
 export class FrozenWindows {
+  /** The first `#length` of them count. */
   #bytes: Buffer = nothing;
+  #length = 0;
 
   /** Puts a window in that is not there. */
   put(window: Window): void {
+    const { level, start } = window;
+    const bytes = this.#bytes;
     let at = 0;
-    while (at < this.#bytes.length) {
-      const { level, start, next } = readHead(this.#bytes, at);
-      if (level < window.level || (level === window.level && start > window.start)) break;
-      at = next;
+    while (at < this.#length) {
+      const found = levelAt(bytes, at);
+      if (found < level || (found === level && startAt(bytes, at) > start)) break;
+      at = nextAt(bytes, at);
     }
     scratch.clear();
     window.save(scratch);
@@ -44,87 +46,75 @@ export class FrozenWindows {
 
   /** Takes a window out. */
   take(level: number, start: number): Window | null {
-    for (let at = 0; at < this.#bytes.length; ) {
-      const head = readHead(this.#bytes, at);
-      if (head.level === level && head.start === start) {
-        const window = this.#window(head, at);
-        this.#splice(at, head.next, nothing);
-        return window;
-      }
-      at = head.next;
-    }
-    return null;
+    const at = this.#find(level, start);
+    if (at < 0) return null;
+    const next = nextAt(this.#bytes, at);
+    // A copy: these bytes are about to be others.
+    const window = windowAt(Buffer.from(this.#bytes.subarray(at, next)), 0);
+    this.#splice(at, next, nothing);
+    return window;
   }
 
   /** Takes out what ended by then. */
   takeEnded(level: number, until: number): Window[] {
-    const windows: Window[] = [];
-    let [from, to] = [0, 0];
-    for (let at = 0; at < this.#bytes.length; ) {
-      const head = readHead(this.#bytes, at);
-      if (head.level === level && head.end <= until) {
-        if (windows.length === 0) from = at;
-        windows.push(this.#window(head, at));
-        to = head.next;
-      }
-      at = head.next;
+    const starts: number[] = [];
+    for (let at = 0; at < this.#length; at = nextAt(this.#bytes, at)) {
+      if (levelAt(this.#bytes, at) === level && endAt(this.#bytes, at) <= until) starts.push(startAt(this.#bytes, at));
     }
-    if (windows.length > 0) this.#splice(from, to, nothing);
-    return windows;
+    return starts.map((start) => this.take(level, start)!);
   }
 
-  /** The windows from one minute to another, to be read only. */
+  /** The windows from one minute to another: to be read only, and only until the next one is put in or taken out. */
   within(level: number, from: number, until: number): Window[] {
     const windows: Window[] = [];
-    for (let at = 0; at < this.#bytes.length; ) {
-      const head = readHead(this.#bytes, at);
-      if (head.level === level && head.start >= from && head.end <= until) windows.push(this.#window(head, at));
-      at = head.next;
+    const bytes = this.#bytes;
+    for (let at = 0; at < this.#length; at = nextAt(bytes, at)) {
+      if (levelAt(bytes, at) !== level || startAt(bytes, at) < from || endAt(bytes, at) > until) continue;
+      windows.push(windowAt(bytes, at));
     }
     return windows;
   }
 
   stateOf(level: number, start: number): State | null {
-    for (let at = 0; at < this.#bytes.length; ) {
-      const head = readHead(this.#bytes, at);
-      if (head.level === level && head.start === start) return head.state;
-      at = head.next;
+    const at = this.#find(level, start);
+    return at < 0 ? null : stateAt(this.#bytes, at);
+  }
+
+  /** Calls back for each window. */
+  scan(visit: (level: number, start: number, end: number, state: State) => void): void {
+    const bytes = this.#bytes;
+    for (let at = 0; at < this.#length; at = nextAt(bytes, at)) {
+      visit(levelAt(bytes, at), startAt(bytes, at), endAt(bytes, at), stateAt(bytes, at));
     }
-    return null;
   }
 
-  heads(): WindowHead[] {
-    const heads: WindowHead[] = [];
-    for (let at = 0; at < this.#bytes.length; ) {
-      const head = readHead(this.#bytes, at);
-      heads.push(head);
-      at = head.next;
+  #find(level: number, start: number): number {
+    const bytes = this.#bytes;
+    for (let at = 0; at < this.#length; at = nextAt(bytes, at)) {
+      if (levelAt(bytes, at) === level && startAt(bytes, at) === start) return at;
     }
-    return heads;
+    return -1;
   }
 
-  /** The cells stay where they are: what is put in or taken out later makes new bytes. */
-  #window(head: WindowHead & { readonly next: number }, at: number): Window {
-    return new Window(head, this.#bytes.subarray(at + headBytes, head.next));
-  }
-
-  #splice(from: number, to: number, bytes: Buffer): void {
+  /** Other bytes in place of some. A new buffer only when they do not fit, or when half of it would be free. */
+  #splice(from: number, to: number, put: Buffer): void {
     const before = this.#bytes;
+    const length = this.#length - (to - from) + put.length;
+    const isSized = length <= before.length && length * 2 + slackBytes > before.length;
     // Not from the pool that Node.js cuts small buffers from: a part of it would keep all of it.
-    const after = Buffer.allocUnsafeSlow(before.length - (to - from) + bytes.length);
-    before.copy(after, 0, 0, from);
-    bytes.copy(after, from);
-    before.copy(after, from + bytes.length, to);
+    const after = isSized ? before : Buffer.allocUnsafeSlow(length + slackBytes);
+    before.copy(after, from + put.length, to, this.#length);
+    if (!isSized) before.copy(after, 0, 0, from);
+    put.copy(after, from);
     this.#bytes = after;
+    this.#length = length;
   }
 
   save(to: StateWriter): void {
-    to.bytes(this.#bytes);
+    to.bytes(this.#bytes.subarray(0, this.#length));
   }
 
   load(from: StateReader): void {
-    const bytes = from.bytes();
-    this.#bytes = Buffer.allocUnsafeSlow(bytes.length);
-    bytes.copy(this.#bytes);
+    this.#splice(0, this.#length, from.bytes());
   }
 }

@@ -33,6 +33,9 @@ export class DeviceRollups {
   #nextCloseUs = Number.POSITIVE_INFINITY;
   #nextSilenceUs = Number.POSITIVE_INFINITY;
   #nextTakeOverUs = Number.POSITIVE_INFINITY;
+  /** Minutes whose parents are known to be there, and not to be closed for silence. */
+  #parentsFrom = 0;
+  #parentsUntil = 0;
   /** Windows were dropped since fields were last looked for that no window has. */
   #mayForgetFields = false;
 
@@ -74,7 +77,9 @@ export class DeviceRollups {
 
   /** Closes what has been over by `untilUs`, but may still go on. */
   closeProvisionally(untilUs: number): void {
-    if (untilUs >= this.#nextSilenceUs) this.#close(untilUs, 'provisional');
+    if (untilUs < this.#nextSilenceUs) return;
+    this.#close(untilUs, 'provisional');
+    this.#parentsUntil = 0;
   }
 
   /** Closes everything for good. */
@@ -85,7 +90,11 @@ export class DeviceRollups {
   #close(untilUs: number, state: 'provisional' | 'final'): void {
     const isDue = (window: WindowHead) =>
       window.state !== 'final' && window.state !== state && window.end * minuteUs <= untilUs;
-    for (const head of this.#frozen.heads()) if (isDue(head)) this.#thaw(head.level, head.start);
+    const due: WindowHead[] = [];
+    this.#frozen.scan((level, start, end, was) => {
+      if (was !== 'final' && was !== state && end * minuteUs <= untilUs) due.push({ level, start, end, state: was });
+    });
+    for (const { level, start } of due) this.#thaw(level, start);
     for (const windows of this.#hot) {
       for (const window of windows.filter(isDue)) {
         window.state = state;
@@ -133,7 +142,7 @@ export class DeviceRollups {
 
   #reopen(window: Window): void {
     window.state = 'open';
-    this.#expect(window);
+    this.#expect(window.state, window.end);
   }
 
   #minuteAt(minute: number, watermarkUs: number): Window {
@@ -142,8 +151,17 @@ export class DeviceRollups {
     const known = minute <= this.#newestMinute ? this.#thaw(minutes, minute) : null;
     if (known !== null) return known;
     this.#newestMinute = Math.max(this.#newestMinute, minute);
-    for (let level = minutes + 1; level < this.#levels.length; level++) this.#openParent(level, minute, watermarkUs);
+    if (minute < this.#parentsFrom || minute >= this.#parentsUntil) this.#openParents(minute, watermarkUs);
     return this.#add(minutes, minute, watermarkUs);
+  }
+
+  #openParents(minute: number, watermarkUs: number): void {
+    this.#parentsFrom = minute;
+    this.#parentsUntil = Number.POSITIVE_INFINITY;
+    for (let level = minutes + 1; level < this.#levels.length; level++) {
+      this.#openParent(level, minute, watermarkUs);
+      this.#parentsUntil = Math.min(this.#parentsUntil, this.#levels[level]!.endOf(minute));
+    }
   }
 
   /** Sees to it that there is a window for a new minute, and that it is not closed for silence. */
@@ -175,11 +193,11 @@ export class DeviceRollups {
     let at = hot.length;
     while (at > 0 && hot[at - 1]!.start > window.start) at--;
     hot.splice(at, 0, window);
-    this.#expect(window);
+    this.#expect(window.state, window.end);
     return window;
   }
 
-  #expect({ state, end }: WindowHead): void {
+  #expect(state: State, end: number): void {
     if (state !== 'final') this.#nextCloseUs = Math.min(this.#nextCloseUs, end * minuteUs);
     if (state === 'open') this.#nextSilenceUs = Math.min(this.#nextSilenceUs, end * minuteUs);
   }
@@ -198,13 +216,12 @@ export class DeviceRollups {
     this.#nextCloseUs = Number.POSITIVE_INFINITY;
     this.#nextSilenceUs = Number.POSITIVE_INFINITY;
     this.#nextTakeOverUs = Number.POSITIVE_INFINITY;
-    for (const windows of this.#hot) for (const window of windows) this.#expect(window);
-    for (const head of this.#frozen.heads()) {
-      this.#expect(head);
-      if (head.level !== minutes) continue;
-      const takeOverUs = (head.end + minutesTakenOverAtOnce) * minuteUs;
-      this.#nextTakeOverUs = Math.min(this.#nextTakeOverUs, takeOverUs);
-    }
+    for (const windows of this.#hot) for (const window of windows) this.#expect(window.state, window.end);
+    this.#frozen.scan((level, _, end, state) => {
+      this.#expect(state, end);
+      if (level !== minutes) return;
+      this.#nextTakeOverUs = Math.min(this.#nextTakeOverUs, (end + minutesTakenOverAtOnce) * minuteUs);
+    });
   }
 
   /** Parents take over what nothing can change any more: all that ended by `until`. */
@@ -290,10 +307,12 @@ export class DeviceRollups {
     this.#frozen.takeEnded(level, Number.POSITIVE_INFINITY);
     const known = this.#levels[level];
     if (known === undefined) return;
-    for (const window of [...this.#frozen.heads(), ...this.#hot[minutes]!]) {
-      // One that has ended would never be told, or only in part.
-      const isOver = known.endOf(window.start) * minuteUs <= watermarkUs;
-      if (window.level === minutes && !isOver) this.#openParent(level, window.start, watermarkUs);
-    }
+    const starts = this.#hot[minutes]!.map(({ start }) => start);
+    this.#frozen.scan((of, start) => {
+      if (of === minutes) starts.push(start);
+    });
+    // One that has ended would never be told, or only in part.
+    const isOver = (minute: number) => known.endOf(minute) * minuteUs <= watermarkUs;
+    for (const minute of starts) if (!isOver(minute)) this.#openParent(level, minute, watermarkUs);
   }
 }

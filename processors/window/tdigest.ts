@@ -41,26 +41,32 @@ export function merged(left: Centroids, right: Centroids): Digest {
   }
   const total = left.total + right.total;
   const widest = (Math.PI * total) / fewestCentroids;
-  let [l, r, last, before] = [0, 0, -1, 0];
+  const { means: leftMeans, weights: leftWeights } = left;
+  const { means: rightMeans, weights: rightWeights } = right;
+  let [l, r, size, before] = [0, 0, 0, 0];
+  let [mean, weight] = [0, 0];
   while (l < leftSize || r < rightSize) {
-    const isLeft = r === rightSize || (l < leftSize && left.means[l]! <= right.means[r]!);
-    const mean = isLeft ? left.means[l]! : right.means[r]!;
-    const weight = isLeft ? left.weights[l++]! : right.weights[r++]!;
-    if (last >= 0) {
-      const together = weights[last]! + weight;
-      const q = (before + together / 2) / total;
-      if (together <= widest * Math.sqrt(q * (1 - q))) {
-        weights[last] = together;
-        means[last]! += (mean - means[last]!) * (weight / together);
-        continue;
-      }
-      before += weights[last]!;
+    const isLeft = r === rightSize || (l < leftSize && leftMeans[l]! <= rightMeans[r]!);
+    const nextMean = isLeft ? leftMeans[l]! : rightMeans[r]!;
+    const nextWeight = isLeft ? leftWeights[l++]! : rightWeights[r++]!;
+    const together = weight + nextWeight;
+    const q = (before + together / 2) / total;
+    if (weight > 0 && together <= widest * Math.sqrt(q * (1 - q))) {
+      weight = together;
+      mean += (nextMean - mean) * (nextWeight / together);
+      continue;
     }
-    last++;
-    means[last] = mean;
-    weights[last] = weight;
+    if (weight > 0) {
+      before += weight;
+      means[size] = mean;
+      weights[size++] = weight;
+    }
+    mean = nextMean;
+    weight = nextWeight;
   }
-  return rounded(means.subarray(0, last + 1), weights.slice(0, last + 1), total);
+  means[size] = mean;
+  weights[size++] = weight;
+  return rounded(means.subarray(0, size), weights.slice(0, size), total);
 }
 
 /** The value at `q` (0..1), between the middles of neighbouring centroids; `min` and `max` are the ends. */

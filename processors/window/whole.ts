@@ -22,9 +22,9 @@ export class Whole {
 
   /** Of a field that it has. To be read only. */
   fold(index: number): Fold {
-    if (this.#parts.length === 0) return this.#window.cell(index).fold;
+    if (this.#parts.length === 0) return this.#window.fold(index);
     const fold = new Fold();
-    if (this.#window.has(index)) fold.merge(this.#window.cell(index).fold);
+    if (this.#window.has(index)) fold.merge(this.#window.fold(index));
     for (const part of this.#parts) if (part.has(index)) fold.merge(part.fold(index));
     return fold;
   }

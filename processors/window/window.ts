@@ -31,8 +31,8 @@ export interface WindowHead {
   state: State;
 }
 
-/** Bytes of a head with the length of what follows it. */
-export const headBytes = 12;
+/** In front of the cells: start, length and level and state, bytes of the cells; in front of each: index, bytes of it. */
+const headBytes = 12;
 const cellHeadBytes = 4;
 
 export class Window implements WindowHead {
@@ -54,7 +54,7 @@ export class Window implements WindowHead {
     this.state = state;
     this.#bytes = bytes;
     if (bytes === null) return;
-    for (let at = 0; at < bytes.length; at += cellHeadBytes + bytes.readUInt16LE(at + 2)) {
+    for (let at = 0; at < bytes.length; at = nextCellAt(bytes, at)) {
       this.#places[bytes.readUInt16LE(at)] = at;
     }
   }
@@ -66,6 +66,11 @@ export class Window implements WindowHead {
 
   has(index: number): boolean {
     return this.cells[index] !== undefined || this.#places[index] !== undefined;
+  }
+
+  /** Of a field that it has. */
+  fold(index: number): Fold {
+    return this.cell(index).fold;
   }
 
   /** The cell of a field, new if it has none. */
@@ -86,23 +91,22 @@ export class Window implements WindowHead {
   save(to: StateWriter): void {
     to.uint32(this.start);
     to.uint32((this.end - this.start) * 0x100 + this.level * 0x10 + states.indexOf(this.state));
-    to.section(() => {
-      for (let index = 0; index < this.width; index++) this.#saveCell(index, to);
-    });
+    const section = to.openSection();
+    const { width } = this;
+    for (let index = 0; index < width; index++) {
+      const cell = this.cells[index];
+      const place = this.#places[index];
+      if (cell !== undefined) this.#saveCell(index, cell, to);
+      else if (place !== undefined) to.raw(this.#bytes!.subarray(place, nextCellAt(this.#bytes!, place)));
+    }
+    to.closeSection(section);
   }
 
-  #saveCell(index: number, to: StateWriter): void {
-    const cell = this.cells[index];
-    const place = this.#places[index];
-    if (cell !== undefined) {
-      to.section16(index, () => {
-        to.uint(cell.revision);
-        cell.fold.save(to, this.start * minuteUs);
-      });
-    } else if (place !== undefined) {
-      const bytes = this.#bytes!;
-      to.raw(bytes.subarray(place, place + cellHeadBytes + bytes.readUInt16LE(place + 2)));
-    }
+  #saveCell(index: number, { revision, fold }: Cell, to: StateWriter): void {
+    const cell = to.openCell();
+    to.uint(revision);
+    fold.save(to, this.start * minuteUs);
+    to.closeCell(cell, index);
   }
 
   /** The same window with other indexes of fields. */
@@ -115,15 +119,38 @@ export class Window implements WindowHead {
   }
 }
 
-/** Reads what is in front of the cells of a window that was saved, and where its bytes end. */
-export function readHead(bytes: Buffer, at: number): WindowHead & { readonly next: number } {
-  const start = bytes.readUInt32LE(at);
-  const rest = bytes.readUInt32LE(at + 4);
-  return {
-    start,
-    end: start + (rest >>> 8),
-    level: (rest >>> 4) & 0xf,
-    state: states[rest & 0xf]!,
-    next: at + headBytes + bytes.readUInt32LE(at + 8),
+/** Of a window that was saved at that place: */
+export function startAt(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at);
+}
+
+export function endAt(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at) + bytes.readUInt16LE(at + 5);
+}
+
+export function levelAt(bytes: Buffer, at: number): number {
+  return bytes[at + 4]! >>> 4;
+}
+
+export function stateAt(bytes: Buffer, at: number): State {
+  return states[bytes[at + 4]! & 0xf]!;
+}
+
+export function nextAt(bytes: Buffer, at: number): number {
+  return at + headBytes + bytes.readUInt32LE(at + 8);
+}
+
+/** Itself; its cells stay where they are. */
+export function windowAt(bytes: Buffer, at: number): Window {
+  const head = {
+    level: levelAt(bytes, at),
+    start: startAt(bytes, at),
+    end: endAt(bytes, at),
+    state: stateAt(bytes, at),
   };
+  return new Window(head, bytes.subarray(at + headBytes, nextAt(bytes, at)));
+}
+
+function nextCellAt(bytes: Buffer, at: number): number {
+  return at + cellHeadBytes + bytes.readUInt16LE(at + 2);
 }
