@@ -39,12 +39,26 @@ const tls = z.strictObject({
   requireClientCert: flag.default(false).describe('refuse who shows none'),
 });
 
+const jwt = z.strictObject({
+  keysFile: text.optional().describe('JWKS file of the keys that sign tokens; with it a password may be a token'),
+  jwksUrl: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('the same, fetched from whoever publishes them'),
+  issuer: text.optional().describe('`iss` that a token must have'),
+  audience: text.optional().describe('`aud` that a token must have'),
+  userClaim: text.default('sub').describe('claim that says who it is'),
+  siteClaim: text.default('site').describe('claim of the site it speaks for; * for any'),
+  deviceClaim: text.default('device').describe('claim of the device it speaks for; * for any'),
+});
+
 const mqtt = z.strictObject({
   port: port.default(1883).describe('MQTT port; 0 picks a free one'),
   username: text.optional().describe('the one user that may do everything; with a password'),
   password: text.optional().meta({ secret: true }).describe('the password of that user'),
   usersFile: text.optional().describe('file of all other users and what they may do; `sluice users` writes it'),
   tls: tls.prefault({}),
+  jwt: jwt.prefault({}),
   maxPacketBytes: count.default(256 * 1024).describe('a larger MQTT packet is refused at its header'),
   maxConnectBytes: count.default(16 * 1024).describe('the same for a CONNECT: of someone who is not known yet'),
   maxTopicBytes: count.max(65_535).default(256).describe('bytes of a topic'),
@@ -365,6 +379,9 @@ function contradictions(config: Config): string[] {
     problems.push(
       'mqtt.tls.requireClientCert needs mqtt.tls.ca (SLUICE_MQTT_TLS_CA): the authority of the certificates',
     );
+  }
+  if (config.mqtt.jwt.keysFile !== undefined && config.mqtt.jwt.jwksUrl !== undefined) {
+    problems.push('mqtt.jwt.keysFile and mqtt.jwt.jwksUrl are both set; keep one');
   }
   if (config.influx.url !== undefined && config.influx.token === undefined) {
     problems.push(

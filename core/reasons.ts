@@ -78,13 +78,18 @@ export const closedReasons = {
   },
   bad_credentials: {
     intended: false,
-    text: 'its user name or password is wrong (CONNACK 4)',
+    text: 'its user name, password or token is wrong (CONNACK 4)',
     fix: 'give it those of `mqtt.username` and `mqtt.password`, or of a user in `mqtt.usersFile`',
   },
   too_many_logins: {
     intended: false,
     text: 'too many logins wait, or too many from its address failed: its password was not looked at (CONNACK 3)',
     fix: 'look who tries passwords from there; a fleet that comes back after a restart gets in by trying again',
+  },
+  keys_unavailable: {
+    intended: false,
+    text: 'the keys of `mqtt.jwt.jwksUrl` could not be fetched, so its token was not checked (CONNACK 3)',
+    fix: 'see whether the gateway reaches that address',
   },
   client_id_taken: {
     intended: false,
@@ -93,7 +98,7 @@ export const closedReasons = {
   },
   not_authorized: {
     intended: false,
-    text: 'it published to a topic that is not its own, or its will is for one (CONNACK 5)',
+    text: 'it published to a topic that is not its own, its will is for one, or its certificate or token names no device (CONNACK 5)',
     fix: 'let it use the topics of its site and device, or give its user rules of its own',
   },
   at_capacity: {
@@ -151,6 +156,7 @@ export const closedReasons = {
     text: 'it did not read its acknowledgements for 5 s',
     fix: 'look at the client, or at its network',
   },
+  token_expired: { intended: true, text: 'its token has ended', fix: 'nothing: it connects anew with its next one' },
   identity_revoked: {
     intended: true,
     text: 'its user was removed from `mqtt.usersFile`',

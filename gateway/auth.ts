@@ -7,11 +7,12 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-export type Doors = Pick<GatewayOptions, 'credentials' | 'usersFile' | 'tls'>;
+export type Doors = Pick<GatewayOptions, 'credentials' | 'usersFile' | 'tls' | 'jwt'>;
 
 /** No one has to say who they are. */
-export function isOpen({ credentials, usersFile, tls }: Doors): boolean {
-  return credentials === null && usersFile === undefined && tls.ca === undefined;
+export function isOpen({ credentials, usersFile, tls, jwt }: Doors): boolean {
+  const isAnyone = credentials === null && usersFile === undefined && tls.ca === undefined;
+  return isAnyone && jwt.keysFile === undefined && jwt.jwksUrl === undefined;
 }
 
 /** Throws CONFIG_INVALID when anyone on the network could publish. */

@@ -14,6 +14,7 @@ const returnCodes = {
   at_capacity: 3,
   gateway_closed: 3,
   too_many_logins: 3,
+  keys_unavailable: 3,
   bad_credentials: 4,
   not_authorized: 5,
 } as const satisfies Partial<Record<ClosedReason, number>>;

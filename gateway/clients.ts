@@ -146,6 +146,7 @@ export class Clients implements BrokerHooks {
     if (!this.#open.has(connection)) return null;
     const access = 'identity' in login ? new Access(login.identity, clientId) : null;
     const refusal = 'refusal' in login ? login.refusal : this.#refusal(connection, clientId, access!);
+    if ('expiresAtMs' in login) connection.expiresAtMs = login.expiresAtMs;
     if (refusal === null) this.#accept(connection, clientId, access!);
     else connection.blame(refusal);
     return refusal;
@@ -241,13 +242,15 @@ export class Clients implements BrokerHooks {
     this.#qos2.close(sessionOf(access, clientId), qos2);
   }
 
-  /** Who sends no CONNECT in time, or nothing within the keepalive, or reads nothing. */
+  /** Who sends no CONNECT in time, or nothing within the keepalive, or reads nothing, and whose token has ended. */
   #closeDead(): void {
     const nowMs = this.#clock.nowMs();
     const { connectTimeoutMs } = this.#options;
     for (const connection of this.#open) {
       if (connection.qos2 === null) {
         if (nowMs - connection.openedAtMs >= connectTimeoutMs) connection.cut('connect_timeout');
+      } else if (nowMs >= connection.expiresAtMs) {
+        connection.end('token_expired');
       } else if (connection.isSilent(nowMs)) {
         connection.cut('keepalive_timeout');
       } else if (connection.isNotReading(nowMs)) {

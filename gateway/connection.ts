@@ -35,6 +35,8 @@ export class Connection {
   /** Both `null` until it is accepted. */
   access: Access | null = null;
   qos2: PacketIds | null = null;
+  /** When its token ends; never, if it showed none. */
+  expiresAtMs = Number.POSITIVE_INFINITY;
   /** Topics that it subscribed to: `subscribers.ts`. */
   readonly subscriptions = new Set<string>();
   /** `site/device` of the devices it spoke for last of all connections: `presence.ts`. */

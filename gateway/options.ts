@@ -18,6 +18,16 @@ export interface GatewayOptions {
     readonly ca?: string | undefined;
     readonly requireClientCert: boolean;
   };
+  /** With one of the first two a password may be a token: `identity/tokens.ts`. */
+  readonly jwt: {
+    readonly keysFile?: string | undefined;
+    readonly jwksUrl?: string | undefined;
+    readonly issuer?: string | undefined;
+    readonly audience?: string | undefined;
+    readonly userClaim: string;
+    readonly siteClaim: string;
+    readonly deviceClaim: string;
+  };
   /** Allows a non-loopback address without credentials. */
   readonly insecure: boolean;
   /** A larger packet ends its connection at its header: `packets.ts`, as the next five. */

@@ -5,7 +5,7 @@ export const any = '*';
 
 export interface Identity {
   /** What says so. */
-  readonly source: 'nobody' | 'configuration' | 'users file' | 'certificate';
+  readonly source: 'nobody' | 'configuration' | 'users file' | 'certificate' | 'token';
   readonly user: string;
   /** The site and device that it speaks for, or `any`; `null`: none, it has rules of its own. */
   readonly site: string | null;

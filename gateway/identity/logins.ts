@@ -1,6 +1,6 @@
 /**
- * Who is it? What a client shows of itself, made into an identity or refused: a certificate, or the password of the one
- * user of the configuration or of one in the users file. Where there is none of it, anyone is let in (`auth.ts` says
+ * Who is it? What a client shows of itself, made into an identity or refused: a certificate, a token, or the password
+ * of the one user of the configuration or of one in the users file. Where there is none of it, anyone is let in (`auth.ts` says
  * from where).
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -13,6 +13,7 @@ import { type Identity, isPlace, trusted } from './identity.ts';
 import { LoginThrottle } from './login-throttle.ts';
 import { type PasswordHash, parseHash } from './password.ts';
 import { Reloaded } from './reloaded.ts';
+import { looksLikeToken, Tokens } from './tokens.ts';
 import { parseUsers, type Users } from './users.ts';
 import { Verifications } from './verifications.ts';
 
@@ -25,7 +26,9 @@ export interface Shown {
   readonly certificate: string | null;
 }
 
-export type Login = { readonly identity: Identity } | { readonly refusal: Refusal };
+export type Login =
+  /** `expiresAtMs`: until when; absent: until it ends by itself. */
+  { readonly identity: Identity; readonly expiresAtMs?: number } | { readonly refusal: Refusal };
 
 const nothing = Buffer.alloc(0);
 const wrong = { refusal: 'bad_credentials' } as const;
@@ -34,36 +37,42 @@ export class Logins {
   readonly throttle: LoginThrottle;
   readonly #options: Doors;
   readonly #users: Reloaded<Users> | null;
+  readonly #tokens: Tokens | null;
   readonly #verifications: Verifications;
 
-  private constructor(options: Doors, users: Reloaded<Users> | null, clock: Clock) {
+  private constructor(options: Doors, users: Reloaded<Users> | null, tokens: Tokens | null, clock: Clock) {
     this.#options = options;
     this.#users = users;
+    this.#tokens = tokens;
     this.#verifications = new Verifications(clock);
     this.throttle = new LoginThrottle(clock);
   }
 
   /** Rejects with CONFIG_INVALID when a file cannot be used. */
   static async open(options: Doors, clock: Clock, log: Logger): Promise<Logins> {
-    const { usersFile } = options;
-    if (usersFile === undefined) return new Logins(options, null, clock);
+    const { usersFile, jwt } = options;
     const parse = ([content]: readonly Buffer[]) => parseUsers(String(content));
-    const users = await Reloaded.open({ setting: 'mqtt.usersFile', files: [usersFile], parse, clock, log });
-    return new Logins(options, users, clock);
+    const context = { setting: 'mqtt.usersFile', parse, clock, log };
+    const users = usersFile === undefined ? null : await Reloaded.open({ ...context, files: [usersFile] });
+    const hasKeys = jwt.keysFile !== undefined || jwt.jwksUrl !== undefined;
+    return new Logins(options, users, hasKeys ? await Tokens.open(jwt, clock, log) : null, clock);
   }
 
   /** `onChange`: who is connected may do something else now, or is no one any more (`renewed`). */
   start(onChange: () => void): void {
     this.#users?.start(onChange);
+    this.#tokens?.start();
   }
 
   close(): void {
     this.#users?.close();
+    this.#tokens?.close();
   }
 
   /** What is wrong with the files that stay in force as they were, in words. */
   warnings(): string[] {
-    return this.#users?.problem == null ? [] : [this.#users.problem];
+    const users = this.#users?.problem ?? null;
+    return [...(users === null ? [] : [users]), ...(this.#tokens?.warnings() ?? [])];
   }
 
   async login(shown: Shown): Promise<Login> {
@@ -71,7 +80,7 @@ export class Logins {
     if (isOpen(this.#options)) return { identity: trusted('nobody') };
     if (!(await this.throttle.wait(shown.address))) return { refusal: 'too_many_logins' };
     const login = await this.#check(shown);
-    if (login === wrong) this.throttle.fail(shown.address);
+    if ('refusal' in login && login.refusal === 'bad_credentials') this.throttle.fail(shown.address);
     return login;
   }
 
@@ -92,6 +101,7 @@ export class Logins {
 
   async #check({ username = '', password = nothing, address }: Shown): Promise<Login> {
     const { credentials } = this.#options;
+    if (this.#tokens !== null && looksLikeToken(password)) return this.#tokens.login(String(password));
     if (credentials !== null && isEqual(username, credentials.username)) {
       return isEqual(password, credentials.password) ? { identity: trusted('configuration', username) } : wrong;
     }
