@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { resolveConfig } from '../../core/config.ts';
 
 const ok = { name: 'w', type: 'tumbling', size: '5m', aggregates: ['count'] };
@@ -103,4 +105,15 @@ test('not a list, or too long a list', () => {
   const many = Array.from({ length: 17 }, (_, i) => ({ ...ok, name: `w${i}` }));
   expect(problems(many.slice(0, 16))).toEqual([]);
   expect(problems(many)).toEqual(['sluice.yaml: windows: at most 16 windows']);
+});
+
+test('the examples of the documentation are in order', () => {
+  for (const page of ['processing.md', 'configuration.md']) {
+    const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8');
+    const examples = [...text.matchAll(/^```yaml\n([^`]*)^```/gm)].map(
+      ([, yaml]) => parse(yaml!) as { windows?: unknown },
+    );
+    const { windows } = examples.find((example) => example.windows !== undefined)!;
+    expect(resolve(windows).windows.length).toBeGreaterThan(0);
+  }
 });
