@@ -175,7 +175,7 @@ export class Pipeline {
   }
 
   #makeWeb(roles: Roles, topics: TopicNames, context: PipelineContext, clock: Clock): WebServer {
-    const { bus, store } = this;
+    const { bus, store, gateway } = this;
     const config = this.#config;
     const { worker = null } = context;
     return new WebServer({
@@ -192,6 +192,7 @@ export class Pipeline {
       problems: () => this.#problems(),
       status: () => this.status(),
       pipeline: roles.page && store !== null ? { bus, store, topics, group: config.processing.group } : null,
+      ...(gateway === null ? {} : { mqtt: (request, head) => gateway.upgrade(request, head) }),
       ...(worker === null ? {} : { labels: { worker: String(worker) } }),
     });
   }

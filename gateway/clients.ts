@@ -1,5 +1,6 @@
 /** The clients that are connected, and what becomes of what they send: what the broker asks its hooks, answered. */
 import type { Clock } from '../core/clock.ts';
+import type { ClosedReason } from '../core/reasons.ts';
 import { AckQueue, type Release } from './acks.ts';
 import type { Asked, BrokerHooks, Refusal } from './broker.ts';
 import type { Closed } from './closed.ts';
@@ -13,6 +14,7 @@ import { type PacketIds, Qos2Sessions } from './qos2.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { Place, Publish } from './records.ts';
 import { type Delivery, Subscribers } from './subscribers.ts';
+import { Violation } from './violation.ts';
 import type { Arrival } from './wire.ts';
 
 const sweepEveryMs = 1000;
@@ -84,6 +86,17 @@ export class Clients implements BrokerHooks {
     this.#open.add(connection);
     wire.on('error', () => {});
     wire.once('close', () => this.#onClosed(connection));
+  }
+
+  /** What its wire finds wrong with what a client sends. */
+  onViolation(wire: object, because: ClosedReason, detail: string): void {
+    this.#known.get(wire)?.refuse(new Violation(because, detail));
+  }
+
+  /** What its wire keeps of a message that has not come whole. */
+  onUnfinished(wire: object, bytes: number): void {
+    const connection = this.#known.get(wire);
+    if (connection !== undefined) this.readAhead.unfinished(connection.wireSender, bytes, false);
   }
 
   /** Accepts no one any more, and gives the broker nothing more of those who are here. Pings are still answered. */

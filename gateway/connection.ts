@@ -7,6 +7,7 @@ import { Outbox } from './outbox.ts';
 import { Pace, type PaceLimits } from './pace.ts';
 import { PacketCheck, type PacketLimits } from './packets.ts';
 import type { PacketIds } from './qos2.ts';
+import type { Sender } from './read-ahead.ts';
 import { SocketReader, type SocketReaderContext } from './socket-reader.ts';
 import type { Violation } from './violation.ts';
 import type { Arrival, Wire } from './wire.ts';
@@ -30,6 +31,8 @@ export class Connection {
   readonly certificate: string | null;
   readonly openedAtMs: number;
   readonly reader: SocketReader;
+  /** As `readAhead` knows what its wire keeps, beside what its reader does. */
+  readonly wireSender: Sender = { cut: (because) => this.cut(because) };
   readonly acks: AckQueue;
   readonly outbox: Outbox;
   /** Both `null` until it is accepted. */
@@ -76,7 +79,7 @@ export class Connection {
       admit: (run) => context.admit(this, run),
       onPubrel: (packetId) => this.qos2?.release(packetId),
       onPuback: (packetId) => this.outbox.acknowledged(packetId),
-      onViolation: (violation) => this.#refuse(violation),
+      onViolation: (violation) => this.refuse(violation),
     });
   }
 
@@ -136,7 +139,8 @@ export class Connection {
     return this.#closedBecause ?? (this.reader.sawDisconnect ? 'disconnected' : 'connection_lost');
   }
 
-  #refuse({ reason, message, returnCode }: Violation): void {
+  /** It broke a rule; it is told, where MQTT has a word for that. */
+  refuse({ reason, message, returnCode }: Violation): void {
     this.blame(reason, message);
     if (returnCode === null) {
       this.wire.destroy();

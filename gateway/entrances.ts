@@ -2,18 +2,21 @@
  * The ways in: MQTT over TCP, over TLS, over WebSocket. All lead through one admission, so that limits hold for them
  * together, and each ends with a client that may send its CONNECT.
  */
+import type { IncomingMessage } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { GatewayStatus } from '../core/status.ts';
 import { Admission } from './admission.ts';
+import { isOpen } from './auth.ts';
 import type { Closed } from './closed.ts';
 import { type Address, addressOf, listen } from './listener.ts';
 import type { GatewayOptions } from './options.ts';
 import { TlsHandshakes } from './tls.ts';
+import { WebSockets, type WireEvents } from './websocket.ts';
 import type { Arrival } from './wire.ts';
 
-export interface EntrancesContext {
+export interface EntrancesContext extends WireEvents {
   readonly options: GatewayOptions;
   readonly closed: Closed;
   readonly clock: Clock;
@@ -25,6 +28,7 @@ export class Entrances {
   readonly #context: EntrancesContext;
   readonly #admission: Admission;
   readonly #handshakes: TlsHandshakes | null;
+  readonly #webSockets: WebSockets;
   #tcp: Server | null = null;
   #tls: Server | null = null;
 
@@ -32,6 +36,12 @@ export class Entrances {
     this.#context = context;
     this.#admission = new Admission(context);
     this.#handshakes = handshakes;
+    this.#webSockets = new WebSockets({
+      ...context,
+      maxPacketBytes: context.options.maxPacketBytes,
+      isOpen: isOpen(context.options),
+      admit: (socket, letIn) => this.#admission.open(socket, letIn),
+    });
   }
 
   /** Listens nowhere yet. Rejects with CONFIG_INVALID when the certificates cannot be used. */
@@ -64,6 +74,11 @@ export class Entrances {
     }
     handshakes.start();
     log.info({ tls: this.tlsAddress() }, 'MQTT over TLS listens');
+  }
+
+  /** A request to the HTTP port that asks for MQTT over WebSocket. */
+  upgrade(request: IncomingMessage, head: Buffer): void {
+    this.#webSockets.upgrade(request, head);
   }
 
   /** Throws before it listens. */

@@ -1,4 +1,5 @@
 /** MQTT in: puts the stages together. Socket → admission → frames → broker → hold → append → acknowledge. */
+import type { IncomingMessage } from 'node:http';
 import type { Aedes } from 'aedes';
 import type { Bus } from '../bus/port.ts';
 import type { Clock } from '../core/clock.ts';
@@ -21,6 +22,7 @@ import { Presence } from './presence.ts';
 import { Spool, type SpoolSettings } from './spool/spool.ts';
 import type { Delivery } from './subscribers.ts';
 import { Ticks } from './ticks.ts';
+import { answer } from './websocket.ts';
 import type { Arrival } from './wire.ts';
 
 export interface GatewayContext {
@@ -70,6 +72,12 @@ export class Gateway {
   start(): Promise<void> {
     this.#starting ??= this.#start();
     return this.#starting;
+  }
+
+  /** A request to the HTTP port that asks for MQTT over WebSocket. Refuses it while it takes no clients. */
+  upgrade(request: IncomingMessage, head: Buffer): void {
+    if (this.#running === null || this.#isDraining) answer(request.socket, '503 Service Unavailable');
+    else this.#running.entrances.upgrade(request, head);
   }
 
   /** Throws before it listens. */
@@ -149,7 +157,15 @@ export class Gateway {
       clients.add(arrival);
       broker.handle(arrival.wire);
     };
-    const entrances = await Entrances.open({ options, closed, clock, log, onArrival });
+    const entrances = await Entrances.open({
+      options,
+      closed,
+      clock,
+      log,
+      onArrival,
+      onViolation: (wire, because, detail) => clients.onViolation(wire, because, detail),
+      onUnfinished: (wire, bytes) => clients.onUnfinished(wire, bytes),
+    });
     const spool = await this.#openSpool();
     const partitions = spool?.partitionCount ?? (await bus.partitionCount(topics.raw));
     const ingest = new Ingest({ bus, topics, instance, partitions, spool, options, clock, log });

@@ -1,4 +1,5 @@
 /** The HTTP side of a process: health, readiness and metrics of every role; the page and its API where they are asked for. */
+import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance } from 'fastify';
 import { AggregatorRegistry, type Registry } from 'prom-client';
 import type { Bus } from '../bus/port.ts';
@@ -39,6 +40,8 @@ export interface WebContext {
     readonly topics: TopicNames;
     readonly group: string;
   } | null;
+  /** Takes a connection that asks for MQTT over WebSocket, at `/mqtt`; absent: nobody here speaks it. */
+  readonly mqtt?: (request: IncomingMessage, head: Buffer) => void;
   /** Labels of every metric, where several processes are shown together. */
   readonly labels?: Readonly<Record<string, string>>;
   /** The processes that this one answers for, if there are any. */
@@ -49,6 +52,7 @@ export interface WebContext {
 const dependencyWithinMs = 2000;
 const groupWithinMs = 4000;
 
+const mqttPath = '/mqtt';
 const maxBodyBytes = 16 * 1024;
 /** Time a client has to send its request. */
 const requestTimeoutMs = 10_000;
@@ -144,6 +148,7 @@ export class WebServer {
       reply.headers(securityHeaders);
     });
     this.#serveHealth(http, this.#registry);
+    this.#serveMqtt(http);
     await this.#servePipeline(http);
     try {
       await http.listen({ host, port });
@@ -179,6 +184,15 @@ export class WebServer {
           ? registry
           : AggregatorRegistry.aggregate([await registry.getMetricsAsJSON(), ...(await group.metrics())]);
       return reply.type(registry.contentType).send(await all.metrics());
+    });
+  }
+
+  #serveMqtt(http: FastifyInstance): void {
+    const { mqtt } = this.#context;
+    if (mqtt === undefined) return;
+    http.server.on('upgrade', (request, _socket, head) => {
+      if (request.url?.split('?')[0] === mqttPath) mqtt(request, head);
+      else request.socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     });
   }
 
