@@ -160,6 +160,17 @@ test('what is behind the horizon is folded up, and forgotten with its session', 
   expect(driver.told()[0]!.fields).toMatchObject({ count: 5000, increase: 4999, durationMs: 4_999_000 });
 });
 
+test('points that were retracted are forgotten when their start lies behind the horizon', () => {
+  const driver = new Driver(sessions, { lateness: 60 });
+  const sizes: number[] = [];
+  for (let at = 0; at < 10_000; at += 100) {
+    readAll(driver, at, at + 16, at + 50);
+    expect(readAll(driver, at + 8)).toContainEqual(expect.stringContaining('retracted'));
+    sizes.push(driver.save().length);
+  }
+  expect(sizes.at(-1)).toBeLessThan(sizes[9]! * 1.5);
+});
+
 /** Seconds; stretched, chains of readings are longer than a day and are cut. */
 test.each([
   [1, 5, 1],
