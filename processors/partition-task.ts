@@ -10,13 +10,14 @@ import type { Logger } from '../core/log.ts';
 import type { PartitionStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Point, Refusal, Store } from '../store/port.ts';
+import type { StateWriter } from './codec.ts';
 import type { ProcessorOptions } from './options.ts';
 import type { Patience } from './patience.ts';
 import { alertPoint, newestPoints, pointKey } from './points.ts';
 import { alertRecord, alertStateRecords, deadLetterRecord, lateRecord } from './records.ts';
 import type { Rule } from './rules/file.ts';
 import { SettleList } from './settle.ts';
-import { type CommitNote, decodeNote, encodeNote, type SnapshotRef, SnapshotTopic } from './state.ts';
+import { type CommitNote, decodeNote, encodeNote, encodeState, type SnapshotRef, SnapshotTopic } from './state.ts';
 import { Topology } from './topology.ts';
 
 export interface TaskContext {
@@ -29,6 +30,8 @@ export interface TaskContext {
   readonly instance: string;
   readonly patience: Patience;
   readonly counters: TaskCounters;
+  /** Of the snapshots of all tasks, one at a time: it grows once. */
+  readonly stateWriter: StateWriter;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -289,15 +292,16 @@ export class PartitionTask {
 
   /** Snapshot, then the commit that makes it count, then what no longer counts goes. */
   async #snapshot(memory: Memory, batch: Batch): Promise<void> {
-    const { instance, clock, patience } = this.#context;
+    const { instance, clock, patience, stateWriter } = this.#context;
     const nowMs = clock.nowMs();
     const state: Snapshot = {
-      topology: memory.topology.snapshot(),
+      topology: memory.topology.snapshot(stateWriter),
       settlePoints: memory.points.entries(),
       settleAlerts: memory.alertStates.entries(),
     };
+    const bytes = encodeState(state);
     const id = `${instance}-${this.#partition}-${++this.#snapshotCount}`;
-    const ref = await patience.until(batch, 'bus', () => this.#snapshots.write(id, memory.position, state, nowMs));
+    const ref = await patience.until(batch, 'bus', () => this.#snapshots.write(id, memory.position, bytes, nowMs));
     await patience.until(batch, 'bus', () =>
       batch.commit(memory.position, encodeNote({ current: ref, previous: memory.committed })),
     );

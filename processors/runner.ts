@@ -7,6 +7,7 @@ import type { Logger } from '../core/log.ts';
 import type { PartitionStatus, ProcessorStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Store } from '../store/port.ts';
+import { StateWriter } from './codec.ts';
 import type { ProcessorOptions } from './options.ts';
 import { PartitionTask } from './partition-task.ts';
 import { Patience } from './patience.ts';
@@ -31,6 +32,7 @@ export class Processor {
   readonly #closing = new AbortController();
   readonly #patience: Patience;
   readonly #counters = { pointsWritten: 0, rollupsWritten: 0, alertsRaised: 0 };
+  readonly #stateWriter = new StateWriter();
   readonly #tasks = new Map<number, PartitionTask>();
   #consumption: Consumption | null = null;
   #startedAtMs = 0;
@@ -103,7 +105,7 @@ export class Processor {
     let task = this.#tasks.get(batch.partition);
     if (task === undefined) {
       const { bus, store, topics, rules, options, instance, clock, log } = this.#context;
-      const shared = { patience: this.#patience, counters: this.#counters };
+      const shared = { patience: this.#patience, counters: this.#counters, stateWriter: this.#stateWriter };
       task = new PartitionTask(batch.partition, {
         bus,
         store,

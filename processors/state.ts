@@ -7,9 +7,10 @@ import { crc32 } from 'node:zlib';
 import type { Bus, NewRecord } from '../bus/port.ts';
 import { isSluiceError, SluiceError } from '../core/errors.ts';
 
-/** Of what `serialize` is given. Raised when its shape changes; a reader refuses what it does not know. */
+/** Of what `encodeState` is given. Raised when its shape changes; a reader refuses what it does not know. */
 export const stateVersion = 2;
-const chunkBytes = 900_000;
+/** Appended one by one: on its way to the bus a chunk is copied several times. */
+const chunkBytes = 256 * 1024;
 const readRecords = 50;
 
 /** What a commit's metadata says of a snapshot: where it is, and how to tell that it is whole. */
@@ -32,6 +33,11 @@ export interface CommitNote {
 
 const remedy =
   'Give processing.group a new name: all that is still in the raw topic is then processed again, and writes the same points';
+
+/** The bytes of a snapshot, a copy of all that it is made of. */
+export function encodeState(state: unknown): Buffer {
+  return serialize(state);
+}
 
 export function encodeNote(note: CommitNote): string {
   return JSON.stringify(note);
@@ -67,21 +73,21 @@ export class SnapshotTopic {
     this.#partition = partition;
   }
 
-  /** Resolves when all of it is durable. `id` must never have been used for another state. */
-  async write(id: string, offset: number, state: unknown, timestampMs: number): Promise<SnapshotRef> {
-    const bytes = serialize(state);
-    const from = this.#end ?? (await this.#bus.read(this.#topic, this.#partition, 0, 1)).endOffset;
+  /** `bytes` as `encodeState` gives them. Resolves when all is durable. `id` must never have been used for another state. */
+  async write(id: string, offset: number, bytes: Buffer, timestampMs: number): Promise<SnapshotRef> {
+    this.#end ??= (await this.#bus.read(this.#topic, this.#partition, 0, 1)).endOffset;
+    const from = this.#end;
     const chunks = Math.max(1, Math.ceil(bytes.length / chunkBytes));
-    await this.#append(
-      Array.from({ length: chunks }, (_, i) => ({
+    for (let i = 0; i < chunks; i++) {
+      const chunk = {
         key: this.#chunkKey(id, i),
         value: bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes),
         headers: { version: String(stateVersion) },
         timestampMs,
         partition: this.#partition,
-      })),
-      from,
-    );
+      };
+      await this.#append([chunk]);
+    }
     return { id, version: stateVersion, offset, chunks, crc: crc32(bytes), from };
   }
 
@@ -111,17 +117,14 @@ export class SnapshotTopic {
     keys.push(...this.#orphans);
     if (keys.length === 0) return;
     const partition = this.#partition;
-    await this.#append(
-      keys.map((key) => ({ key, value: null, headers: {}, timestampMs, partition })),
-      this.#end ?? 0,
-    );
+    await this.#append(keys.map((key) => ({ key, value: null, headers: {}, timestampMs, partition })));
     this.#orphans.clear();
   }
 
-  /** Others may have appended too, so `from` and our own count give a lower bound of the end. */
-  async #append(records: readonly NewRecord[], from: number): Promise<void> {
+  /** Others may have appended too: what we know of the end is a lower bound. */
+  async #append(records: readonly NewRecord[]): Promise<void> {
     await this.#bus.append(this.#topic, records);
-    this.#end = from + records.length;
+    this.#end = (this.#end ?? 0) + records.length;
   }
 
   /** The newest value of every key from an offset on, without those that were tombstoned. */

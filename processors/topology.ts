@@ -204,9 +204,9 @@ export class Topology {
     });
   }
 
-  /** Everything that must survive a restart. */
-  snapshot(): Buffer {
-    const to = new StateWriter();
+  /** Everything that must survive a restart, in the bytes of `to`. */
+  snapshot(to = new StateWriter()): Buffer {
+    to.clear();
     to.json(this.ledger);
     to.double(this.clockMs);
     to.json(this.#orphans);
@@ -231,6 +231,7 @@ export class Topology {
       this.#orphans.push(...orphans);
     }
   }
+
   #windowsHead(): WindowsHead {
     const { levels, windowers } = this.#context;
     return {
