@@ -85,6 +85,11 @@ export class Driver {
     this.#windower.load(new StateReader(bytes));
   }
 
+  /** Its entry is new, and the device is not. */
+  startAnew(): void {
+    this.#windower = this.#make();
+  }
+
   save(): Buffer {
     const to = new StateWriter();
     this.#windower.save(to);

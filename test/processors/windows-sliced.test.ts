@@ -157,6 +157,23 @@ describe('a hopping window', () => {
   });
 });
 
+test.each([minute, hop, windowOf({ type: 'session', gap: '1m', aggregates: ['count', 'sum'] })])(
+  'an entry that is new begins with what comes, final at once where the watermark has passed it (%#)',
+  (kind) => {
+    const driver = new Driver(kind);
+    driver.read(10, { t: 1 });
+    driver.read(300, { t: 2 });
+    driver.told();
+    driver.startAnew();
+    driver.read(65, { t: 4 });
+    const starts = driver.told();
+    expect(starts.length).toBeGreaterThan(0);
+    for (const { fields } of starts) expect(fields).toMatchObject({ count: 1, sum: 4, revision: 0, final: true });
+    driver.read(301, { t: 8 });
+    expect(driver.told()).toEqual([]);
+  },
+);
+
 test('further fields than a window may have are in none', () => {
   const driver = new Driver(minute);
   for (let i = 0; i < 1030; i++) driver.read(1, { [`f${i}`]: 1 });

@@ -63,7 +63,7 @@ export class SessionWindows implements Windower {
   readonly #tracks = new Map<string, Track>();
   /** Of this step, put out by rising start. */
   #points: Point[] = [];
-  /** Sessions that end by then are final. */
+  /** The watermark: sessions that end by then are final. An entry may be new where the device is not. */
   #closedUs = Number.NEGATIVE_INFINITY;
   #horizonUs = Number.NEGATIVE_INFINITY;
   /** No session has to be closed before the watermark, or silence, is there. */
@@ -79,6 +79,7 @@ export class SessionWindows implements Windower {
 
   add({ fields, timeUs }: Reading, watermarkUs: number): void {
     const { filter, gapUs } = this.#entry;
+    this.#closedUs = watermarkUs;
     for (const name in fields) {
       const value = fields[name];
       if (typeof value !== 'number' || !filter.matches(name)) continue;
@@ -88,7 +89,7 @@ export class SessionWindows implements Windower {
       this.#nextCloseUs = Math.min(this.#nextCloseUs, timeUs + gapUs);
       this.#nextSilentUs = Math.min(this.#nextSilentUs, timeUs + gapUs);
       const isNearWritten = timeUs < track.writtenUntilUs || timeUs + gapUs <= watermarkUs;
-      if (isNearWritten) this.#correct(track, index, watermarkUs);
+      if (isNearWritten) this.#correct(track, index);
       else track.openFromUs = Math.min(track.openFromUs, timeUs);
     }
     if (this.#points.length > 0) this.#putOut();
@@ -110,7 +111,7 @@ export class SessionWindows implements Windower {
   }
 
   /** A reading came near sessions that were written, or into one that is final. */
-  #correct(track: Track, index: number, watermarkUs: number): void {
+  #correct(track: Track, index: number): void {
     const { live, written } = track;
     const [from, to] = this.#neighbours(live, index);
     const sessions = this.#sessions(track, from, to);
@@ -120,7 +121,7 @@ export class SessionWindows implements Windower {
       const before = written.get(startUs);
       if (before !== undefined && !before.retracted && !starts.has(startUs)) this.#retract(track, startUs, before);
     }
-    const final = sessions.filter((session) => this.#endUs(session) <= watermarkUs);
+    const final = sessions.filter((session) => this.#endUs(session) <= this.#closedUs);
     for (const session of final) this.#writeIfNews(track, session, true);
     if (from > 0 && track.openFromUs < live.timeAt(from)) return;
     // Sessions end in the order in which they begin: what follows the final ones is open.

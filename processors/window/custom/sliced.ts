@@ -25,7 +25,7 @@ export class SlicedWindows implements Windower {
   readonly #slices: Slices;
   /** By start of the window. */
   readonly #written = new Map<number, Written>();
-  /** Windows that end by then are final. */
+  /** The watermark: windows that end by then are final. An entry may be new where the device is not. */
   #closedUs = Number.NEGATIVE_INFINITY;
   /** Windows that end by then are settled. */
   #settledUs = Number.NEGATIVE_INFINITY;
@@ -43,6 +43,7 @@ export class SlicedWindows implements Windower {
 
   add({ fields, timeUs }: Reading, watermarkUs: number): void {
     const { filter } = this.#entry;
+    this.#closedUs = watermarkUs;
     let slice: Slice | null = null;
     for (const name in fields) {
       const value = fields[name];
@@ -51,7 +52,7 @@ export class SlicedWindows implements Windower {
       this.#slices.add(slice, name, value, timeUs);
     }
     if (slice === null) return;
-    if (slice.endUs <= watermarkUs) this.#correct(slice, fields, watermarkUs);
+    if (slice.endUs <= watermarkUs) this.#correct(slice, fields);
     if (timeUs < this.#provisionalUntilUs) this.#reopen(timeUs);
   }
 
@@ -109,10 +110,10 @@ export class SlicedWindows implements Windower {
   }
 
   /** A reading came into windows that are final: the fields it has are written again at once. */
-  #correct(slice: Slice, fields: Fields, watermarkUs: number): void {
+  #correct(slice: Slice, fields: Fields): void {
     const { grid, spanUs } = this.#entry;
     for (let startUs = slice.startUs - spanUs; startUs <= slice.startUs; startUs = grid.endUs(startUs)) {
-      if (this.#endUs(startUs) > watermarkUs) return;
+      if (this.#endUs(startUs) > this.#closedUs) return;
       this.#write(startUs, true, fields);
     }
   }
