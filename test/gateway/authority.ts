@@ -1,9 +1,8 @@
-/** An authority, and certificates of it, as files in a folder that goes with the test. */
+/** An authority, and certificates of it, as files in a folder. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
 
 export interface CertifiedFiles {
   readonly cert: string;
@@ -16,9 +15,12 @@ export class Authority {
 
   constructor() {
     this.folder = mkdtempSync(join(tmpdir(), 'sluice-authority-'));
-    onTestFinished(() => rmSync(this.folder, { recursive: true, force: true }));
     this.ca = join(this.folder, 'ca.crt');
     this.#openssl('-subj', '/CN=authority', '-keyout', 'ca.key', '-out', 'ca.crt');
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** Of the broker on 127.0.0.1. */

@@ -10,6 +10,13 @@ import { defaults, type Opened, openGateway } from './harness.ts';
 import { connectPacket, pingreq, publishPacket, RawClient, type } from './raw-client.ts';
 import { usersFile } from './users-fixture.ts';
 
+/** Gone with the test. */
+function newAuthority(): Authority {
+  const authority = new Authority();
+  onTestFinished(() => authority.remove());
+  return authority;
+}
+
 type Overrides = Partial<GatewayOptions['tls']>;
 
 function tlsOf(authority: Authority, overrides: Overrides = {}): Pick<GatewayOptions, 'tls'> {
@@ -28,7 +35,7 @@ async function open(opened: Opened, authority: Authority, shown?: CertifiedFiles
 
 describe('MQTT over TLS', () => {
   it('is as MQTT over TCP', async () => {
-    const authority = new Authority();
+    const authority = newAuthority();
     const opened = await openGateway(tlsOf(authority));
     const client = await open(opened, authority);
     client.send(connectPacket());
@@ -43,7 +50,7 @@ describe('MQTT over TLS', () => {
   });
 
   it('has the same limits: packets, rate, silence', async () => {
-    const authority = new Authority();
+    const authority = newAuthority();
     const clock = new ManualClock();
     const limits = { ...tlsOf(authority), maxPacketBytes: 1000, maxMessagesPerSecond: 10 };
     const opened = await openGateway(limits, { clock });
@@ -67,7 +74,7 @@ describe('MQTT over TLS', () => {
   });
 
   it('gives no more time to CONNECT than TCP, handshake included, and counts what is no TLS', async () => {
-    const authority = new Authority();
+    const authority = newAuthority();
     const clock = new ManualClock();
     const opened = await openGateway({ ...tlsOf(authority), connectTimeoutMs: 10_000 }, { clock });
     const { port } = opened.gateway.tlsAddress()!;
@@ -89,7 +96,7 @@ describe('MQTT over TLS', () => {
   });
 
   it('counts towards all connections, and ends with the gateway also in the middle of a handshake', async () => {
-    const authority = new Authority();
+    const authority = newAuthority();
     const opened = await openGateway({ ...tlsOf(authority), maxConnections: 2 });
     const plain = await opened.connect();
     const { port } = opened.gateway.tlsAddress()!;
@@ -104,8 +111,8 @@ describe('MQTT over TLS', () => {
   });
 
   it('has another certificate when its file changes; who is connected stays', async () => {
-    const authority = new Authority();
-    const other = new Authority();
+    const authority = newAuthority();
+    const other = newAuthority();
     const options = tlsOf(authority);
     const opened = await openGateway(options);
     const client = await open(opened, authority);
@@ -124,7 +131,7 @@ describe('MQTT over TLS', () => {
   });
 
   it('is refused at the start with files that cannot be used', async () => {
-    const authority = new Authority();
+    const authority = newAuthority();
     const { cert } = authority.server();
     await writeFile(`${cert}.broken`, 'nonsense');
     await expect(openGateway(tlsOf(authority, { cert: `${cert}.broken` }))).rejects.toMatchObject({
@@ -152,7 +159,7 @@ describe('A certificate of a client', () => {
   }
 
   it('is who it is: a site and a device, or a user of the users file', async () => {
-    const authority = new Authority();
+    const authority = newAuthority();
     const { file } = await usersFile([{ user: 'bridge', site: 'plant', device: '*' }]);
     const opened = await openGateway({ ...tlsOf(authority, { ca: authority.ca }), usersFile: file });
     expect(await login(opened, authority, authority.client('lab/d1'))).toEqual({ connack: 0 });
@@ -168,8 +175,8 @@ describe('A certificate of a client', () => {
   });
 
   it('of another authority is refused, also where none is asked for', async () => {
-    const authority = new Authority();
-    const stranger = new Authority().client('lab/d1');
+    const authority = newAuthority();
+    const stranger = newAuthority().client('lab/d1');
     for (const requireClientCert of [true, false]) {
       const opened = await openGateway(tlsOf(authority, { ca: authority.ca, requireClientCert }));
       expect(await login(opened, authority, stranger)).toEqual(refused);
@@ -178,7 +185,7 @@ describe('A certificate of a client', () => {
   });
 
   it('has to be shown where it is asked for, and then is enough off the loopback address', async () => {
-    const authority = new Authority();
+    const authority = newAuthority();
     const tls = tlsOf(authority, { ca: authority.ca, requireClientCert: true });
     const opened = await openGateway({ ...tls, host: '0.0.0.0' });
     expect(await login(opened, authority)).toEqual(refused);

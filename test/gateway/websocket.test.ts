@@ -1,13 +1,11 @@
 import mqtt from 'mqtt';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import { systemClock } from '../../core/clock.ts';
-import { silentLogger } from '../../core/log.ts';
 import type { GatewayOptions } from '../../gateway/options.ts';
-import { WebServer } from '../../web/server.ts';
 import { eventually } from '../support/eventually.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { type Opened, openGateway } from './harness.ts';
+import { openWebSocket } from './http-fixture.ts';
 import { connectPacket, pingreq, publishPacket } from './raw-client.ts';
 
 interface OpenedWeb extends Opened {
@@ -17,22 +15,7 @@ interface OpenedWeb extends Opened {
 /** The gateway and the HTTP side of its process, as `pipeline.ts` puts them together. */
 async function openWeb(options: Partial<GatewayOptions> = {}, clock?: ManualClock): Promise<OpenedWeb> {
   const opened = await openGateway(options, clock === undefined ? {} : { clock });
-  const web = new WebServer({
-    host: '127.0.0.1',
-    port: 0,
-    instance: 'run1',
-    version: '0.0.0',
-    clock: systemClock,
-    log: silentLogger,
-    checks: {},
-    problems: () => [],
-    status: () => [],
-    pipeline: null,
-    mqtt: (request, head) => opened.gateway.upgrade(request, head),
-  });
-  await web.start();
-  onTestFinished(() => web.close());
-  return { ...opened, url: `ws://127.0.0.1:${web.address().port}/mqtt` };
+  return { ...opened, url: await openWebSocket(opened.gateway) };
 }
 
 /** What comes back, as one buffer, and whether it is closed. */
