@@ -75,7 +75,9 @@ class StateMinutes implements Windower {
       const cell = minute.cells.get(name) ?? addCell(minute, name);
       if (cell === undefined) continue;
       const before = cell.readings.last();
-      cell.readings.insert(timeUs, stateOf(value));
+      const state = stateOf(value);
+      // One text in memory for as long as the state goes on.
+      cell.readings.insert(timeUs, state === before ? before : state);
       if (minute.phase === 'final') this.#write(minute, name, cell, true);
       if (cell.readings.last() !== before) this.#carryOn(minute, name);
     }
