@@ -18,11 +18,15 @@ export function settingsOf(config: CaseConfig): { options: ProcessingOptions; ru
   return { options: { ...processing, windows }, rules: parseRules(rulesTextOf(config), 'rules.yaml') };
 }
 
-/** What the oracle says that the stages do otherwise first; `null` when there is nothing. */
+/** What the oracle says that the stages do otherwise first, snapshots and restarts among it; `null`: nothing. */
 export function firstDifference({ events, config }: Pick<Case, 'events' | 'config'>): string | null {
   const { options, rules } = settingsOf(config);
-  const topology = new Topology(options, rules, 0);
-  topology.outputs.duplicates = [];
+  const start = () => {
+    const started = new Topology(options, rules, 0);
+    started.outputs.duplicates = [];
+    return started;
+  };
+  let topology = start();
   for (const [i, expected] of outcomesOf(events, config, true).entries()) {
     const event = events[i];
     if (event === undefined) topology.finish();
@@ -31,6 +35,11 @@ export function firstDifference({ events, config }: Pick<Case, 'events' | 'confi
     if (difference !== null)
       return `event ${i} (${event === undefined ? 'the end' : describeEvent(event)}): ${difference}`;
     topology.outputs.clear();
+    if (i % config.restartEvery === config.restartEvery - 1) {
+      const snapshot = topology.snapshot();
+      topology = start();
+      topology.restore(snapshot);
+    }
   }
   return null;
 }

@@ -56,6 +56,8 @@ export interface CaseConfig {
   readonly states: boolean;
   readonly windows: readonly WindowOfUser[];
   readonly rules: readonly ThresholdRule[];
+  /** After so many events each time the processor goes on from a snapshot. */
+  readonly restartEvery: number;
 }
 
 const second = 1000;
@@ -80,6 +82,7 @@ export function drawConfig(seed: number): CaseConfig {
     states: random() < 0.8,
     windows: Array.from({ length: Math.floor(random() * 4) }, (_, n) => drawWindow(random, `w${n}`)),
     rules: Array.from({ length: Math.floor(random() * 3) }, (_, n) => drawRule(random, `r${n}`)),
+    restartEvery: pick(random, [3, 17, 60, 1000]),
   };
 }
 
@@ -124,7 +127,7 @@ function subset<T>(random: Random, list: readonly T[]): readonly T[] {
 
 /** As `sluice.yaml` has it. `more`: settings of the processor that change nothing of what comes out. */
 export function fileOf(config: CaseConfig, more: object = {}): object {
-  const { windows, rules: _, ...processing } = config;
+  const { windows, rules: _rules, restartEvery: _restartEvery, ...processing } = config;
   return {
     processing: { ...processing, ...more },
     ...(windows.length === 0 ? {} : { windows: windows.map(windowOf) }),

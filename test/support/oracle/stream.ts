@@ -54,7 +54,7 @@ class Stream {
     const random = randomStream('oracle', seed, 'stream');
     this.#random = random;
     this.#config = config;
-    const gapsMs = config.windows.flatMap((window) => (window.type === 'session' ? [window.gapMs] : []));
+    const gapsMs = gapsOf(config);
     const pacesMs = [200, 1000, 4000, 15_000, 60_000, 600_000, 2_400_000];
     // Now and then one at which the readings of a device make sessions of many and of few.
     const paceMs = gapsMs.length > 0 && random() < 0.4 ? pick(random, gapsMs) / 6 : pick(random, pacesMs);
@@ -174,6 +174,8 @@ class Stream {
     const timeUs = Math.floor(this.#nowMs + skewMs - behindMs) * 1000;
     if (what < 0.9) return timeUs;
     // At, or just before, where windows begin and end.
+    const gapsMs = gapsOf(this.#config);
+    if (gapsMs.length > 0 && random() < 0.5) return newestUs + pick(random, gapsMs) * 1000 - (random() < 0.5 ? 1 : 0);
     const borderUs = pick(random, [1_000_000, 5_000_000, 60_000_000, 3_600_000_000]);
     return Math.floor(timeUs / borderUs) * borderUs - (random() < 0.3 ? 1 : 0);
   }
@@ -192,4 +194,8 @@ class Stream {
     }
     this.#nowMs = startUs / 1000 + 60_000;
   }
+}
+
+function gapsOf({ windows }: CaseConfig): number[] {
+  return windows.flatMap((window) => (window.type === 'session' ? [window.gapMs] : []));
 }
