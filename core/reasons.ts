@@ -83,7 +83,7 @@ export const closedReasons = {
   },
   too_many_logins: {
     intended: false,
-    text: 'too many logins wait, or too many from its address failed: its password was not looked at (CONNACK 3)',
+    text: 'too many logins wait, or too many from its address failed: its password was not looked at (CONNACK 3, or none)',
     fix: 'look who tries passwords from there; a fleet that comes back after a restart gets in by trying again',
   },
   keys_unavailable: {

@@ -21,6 +21,8 @@ export interface EntrancesContext extends WireEvents {
   readonly closed: Closed;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Of an address from which no login would be tried now. */
+  readonly isTurnedAway: (address: string) => boolean;
   readonly onArrival: (arrival: Arrival) => void;
 }
 
@@ -65,7 +67,13 @@ export class Entrances {
     const handshakes = this.#handshakes;
     if (handshakes === null) return;
     const over = { what: 'MQTT over TLS', variable: 'SLUICE_MQTT_TLS_PORT', port: tls.port };
-    const onSocket = (socket: Socket) => this.#admission.open(socket, () => handshakes.begin(socket));
+    const onSocket = (socket: Socket) => {
+      // A certificate is no guess.
+      const mayShowCertificate = tls.ca !== undefined;
+      if (mayShowCertificate || !this.#isTurnedAway(socket)) {
+        this.#admission.open(socket, () => handshakes.begin(socket));
+      }
+    };
     try {
       this.#tls = await listen({ ...shared, ...over, onSocket });
     } catch (error) {
@@ -108,7 +116,17 @@ export class Entrances {
     this.#handshakes?.close();
   }
 
+  /** Before anything is read of it: who guesses fast is not worth a CONNACK. */
+  #isTurnedAway(socket: Socket): boolean {
+    const address = socket.remoteAddress ?? '';
+    if (!this.#context.isTurnedAway(address)) return false;
+    this.#context.closed.add('too_many_logins', { address });
+    socket.destroy();
+    return true;
+  }
+
   #onTcp(socket: Socket): void {
+    if (this.#isTurnedAway(socket)) return;
     const { clock, onArrival } = this.#context;
     this.#admission.open(socket, () => {
       const address = socket.remoteAddress ?? '';

@@ -162,6 +162,7 @@ export class Gateway {
       closed,
       clock,
       log,
+      isTurnedAway: (address) => logins.throttle.isTurnedAway(address),
       onArrival,
       onViolation: (wire, because, detail) => clients.onViolation(wire, because, detail),
       onUnfinished: (wire, bytes) => clients.onUnfinished(wire, bytes),

@@ -51,6 +51,12 @@ export class LoginThrottle {
     return true;
   }
 
+  /** Whether the next login of the address would not be tried: then its connection need not be read at all. */
+  isTurnedAway(address: string): boolean {
+    const failures = this.#addresses.get(addressKey(address));
+    return failures !== undefined && failures.waiting >= maxWaiting && this.#delayMs(failures) > 0;
+  }
+
   /** Whether the next login of the address would have to wait. */
   isDelayed(address: string): boolean {
     const failures = this.#addresses.get(addressKey(address));

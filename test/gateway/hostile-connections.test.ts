@@ -106,6 +106,7 @@ describe('A flood of connections', () => {
     });
     for (const client of clients) await client.ping();
     for (const { socket } of [...clients, ...late]) socket.destroy();
+    await eventually(() => opened.gateway.status().connections === 0);
     await expectServed(opened);
     await expectNobodyLeft(opened);
   });
@@ -156,8 +157,9 @@ describe('A flood of connections', () => {
     );
     await allClosed(clients);
     const { bad_credentials: wrong = 0, too_many_logins: unasked = 0 } = gateway.status().closed;
-    const codes = clients.flatMap((client) => client.ids(type.connack)).sort();
-    expect(codes).toEqual([...Array(unasked).fill(3), ...Array(wrong).fill(4)]);
+    const codes = clients.flatMap((client) => client.ids(type.connack));
+    expect(codes.filter((code) => code === 4)).toHaveLength(wrong);
+    expect(codes.every((code) => code === 4 || code === 3)).toBe(true);
     expect(wrong + unasked).toBe(100);
     const elsewhere = await RawClient.open(port, '127.0.0.2');
     elsewhere.send(connectPacket({ credentials }));

@@ -65,6 +65,8 @@ describe('Failed logins of an address', () => {
     const { clock, throttle } = failing(20);
     const waiting = Array.from({ length: 8 }, () => throttle.wait('10.0.0.1'));
     expect(await throttle.wait('10.0.0.1')).toBe(false);
+    expect(throttle.isTurnedAway('10.0.0.1')).toBe(true);
+    expect(throttle.isTurnedAway('10.0.0.2')).toBe(false);
     clock.advance(5000);
     expect(await Promise.all(waiting)).toEqual(Array(8).fill(true));
     clock.advance(20_000);
