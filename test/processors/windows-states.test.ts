@@ -1,5 +1,8 @@
 /** `state_1m`: the rules of docs/processing.md, "States", one by one. */
 import { describe, expect, test } from 'vitest';
+import type { Point } from '../../store/port.ts';
+import { PointValidator } from '../../store/validity.ts';
+import { startMs } from './records.ts';
 import { Driver, states, type Told } from './windower-driver.ts';
 
 const short = ({ at, field, state, fields: { durationMs, entries, revision, final } }: Told) =>
@@ -171,6 +174,34 @@ describe('the text of a state', () => {
 
   test('has nothing in it that line protocol cannot express', () => {
     expect(stateOf('a\nb\\c\ud800')).toBe('a\ufffdb\ufffdc\ufffd');
+    const points: Point[] = [];
+    const windower = states.make('lab', 's1', (point) => points.push(point));
+    const texts = [
+      '',
+      ' ',
+      'a b',
+      'a,b=c',
+      '"',
+      "'",
+      '\\',
+      'a\\,',
+      '\0',
+      '\x7f',
+      '\x85',
+      '\u2028',
+      '\udc00x',
+      '😀'.repeat(20),
+      '#',
+    ];
+    texts.forEach((mode, i) => {
+      const timeUs = startMs * 1000 + i * 60e6;
+      const reading = { site: 'lab', device: 's1', timeUs, seq: null, fields: { mode }, receivedAtMs: startMs };
+      windower.add({ ...reading, clock: 'device' }, 0);
+    });
+    windower.finalise();
+    expect(points).toHaveLength(texts.length);
+    const validator = new PointValidator();
+    expect(points.map((point) => validator.fault(point))).toEqual(points.map(() => null));
   });
 });
 
