@@ -6,7 +6,7 @@ import { StringDecoder } from 'node:string_decoder';
 import type { FieldValue, Reading } from '../../core/reading.ts';
 import type { Series } from '../../store/port.ts';
 import type { StateReader, StateWriter } from '../codec.ts';
-import { maxFieldsPerWindow } from './custom/entry.ts';
+import { maxFieldsPerDevice } from './custom/entry.ts';
 import { TimedValues } from './custom/timed-values.ts';
 import type { Emit, Windower, WindowerKind } from './windower.ts';
 
@@ -227,7 +227,7 @@ class StateMinutes implements Windower {
 
 /** `undefined` at the bound of fields: a further one is in no minute. */
 function addCell(minute: Minute, field: string): Cell | undefined {
-  if (minute.cells.size >= maxFieldsPerWindow) return undefined;
+  if (minute.cells.size >= maxFieldsPerDevice) return undefined;
   const cell = { readings: new TimedValues<string>(), written: new Map() };
   minute.cells.set(field, cell);
   return cell;

@@ -22,8 +22,8 @@ export interface SessionEntry extends Entry {
   readonly gapUs: number;
 }
 
-/** At the bound further fields of a device are in no window of the entry. */
-export const maxFieldsPerWindow = 1024;
+/** At the bound further fields of a device are in no window of the entry, until others are gone from them. */
+export const maxFieldsPerDevice = 1024;
 
 export function customSeries(name: string, site: string, device: string, field: string): Series {
   return { bucket: 'rollup', measurement: name, tags: { site, device, field } };

@@ -7,7 +7,7 @@ import type { Reading } from '../../../core/reading.ts';
 import type { Point, Series } from '../../../store/port.ts';
 import type { StateReader, StateWriter } from '../../codec.ts';
 import type { Emit, Windower } from '../windower.ts';
-import { customSeries, maxFieldsPerWindow, type SessionEntry } from './entry.ts';
+import { customSeries, maxFieldsPerDevice, type SessionEntry } from './entry.ts';
 import { dayUs } from './grid.ts';
 import { TimedValues } from './timed-values.ts';
 import { Totals } from './totals.ts';
@@ -259,7 +259,7 @@ export class SessionWindows implements Windower {
 
   /** `undefined` at the bound of fields. */
   #addTrack(field: string): Track | undefined {
-    if (this.#tracks.size >= maxFieldsPerWindow) return undefined;
+    if (this.#tracks.size >= maxFieldsPerDevice) return undefined;
     const track = {
       series: customSeries(this.#entry.name, this.#site, this.#device, field),
       settled: [],

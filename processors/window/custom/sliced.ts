@@ -44,14 +44,15 @@ export class SlicedWindows implements Windower {
   add({ fields, timeUs }: Reading, watermarkUs: number): void {
     const { filter } = this.#entry;
     this.#closedUs = watermarkUs;
-    let slice: Slice | null = null;
+    const slice = this.#slices.sliceAt(timeUs);
+    let isTaken = false;
     for (const name in fields) {
       const value = fields[name];
       if (typeof value !== 'number' || !filter.matches(name)) continue;
-      slice ??= this.#openSlice(timeUs);
-      this.#slices.add(slice, name, value, timeUs);
+      if (this.#slices.add(slice, name, value, timeUs)) isTaken = true;
     }
-    if (slice === null) return;
+    if (!isTaken) return;
+    if (this.#slices.open(slice)) this.#expect(slice);
     if (slice.endUs <= watermarkUs) this.#correct(slice, fields);
     if (timeUs < this.#provisionalUntilUs) this.#reopen(timeUs);
   }
@@ -91,8 +92,8 @@ export class SlicedWindows implements Windower {
   *#windows(afterUs: number, untilUs: number): Generator<number> {
     const { grid, spanUs } = this.#entry;
     let nextUs = afterUs === Number.NEGATIVE_INFINITY ? afterUs : grid.startUs(afterUs) - spanUs;
-    for (const slice of this.#slices) {
-      for (nextUs = Math.max(nextUs, slice.startUs - spanUs); nextUs <= slice.startUs; nextUs = grid.endUs(nextUs)) {
+    for (const lastUs of this.#slices.starts()) {
+      for (nextUs = Math.max(nextUs, lastUs - spanUs); nextUs <= lastUs; nextUs = grid.endUs(nextUs)) {
         if (this.#endUs(nextUs) > untilUs) return;
         yield nextUs;
       }
@@ -129,28 +130,28 @@ export class SlicedWindows implements Windower {
   /** Drops windows that nothing can correct any more, and slices that no other window needs. */
   #settle(settledUs: number, horizonUs: number): void {
     for (const [startUs, { endUs }] of this.#written) if (endUs <= settledUs) this.#written.delete(startUs);
-    this.#slices.dropUntil(({ startUs }) => this.#endUs(startUs) > settledUs);
+    this.#slices.dropUntil((startUs) => this.#endUs(startUs) > settledUs);
     this.#slices.settle(horizonUs, this.#settledUs);
     this.#settledUs = settledUs;
   }
 
-  #openSlice(timeUs: number): Slice {
-    const slice = this.#slices.open(timeUs);
-    if (slice.cells.size > 0) return slice;
-    this.#nextCloseUs = Math.min(this.#nextCloseUs, slice.endUs);
-    this.#nextSilentUs = Math.min(this.#nextSilentUs, slice.endUs);
-    return slice;
+  #expect({ endUs }: Slice): void {
+    this.#nextCloseUs = Math.min(this.#nextCloseUs, endUs);
+    this.#nextSilentUs = Math.min(this.#nextSilentUs, endUs);
   }
 
   /** Writes the fields of a window, or of them those that a reading has. */
   #write(startUs: number, final: boolean, only: Fields | null): void {
     const window = this.#writtenAt(startUs);
     window.provisional = !final;
-    for (const [field, { series, totals }] of this.#slices.within(startUs, window.endUs)) {
+    const sliceUs = this.#entry.grid.endUs(startUs) - startUs;
+    for (const [field, slices] of this.#slices.fields()) {
       if (only !== null && typeof only[field] !== 'number') continue;
+      const totals = slices.within(startUs, window.endUs, sliceUs);
+      if (totals === null) continue;
       const revision = window.revisions.get(field) ?? 0;
       window.revisions.set(field, revision + 1);
-      this.#emit({ series, fields: { ...totals.fields(), revision, final }, timeUs: startUs, k: 0 });
+      this.#emit({ series: slices.series, fields: { ...totals.fields(), revision, final }, timeUs: startUs, k: 0 });
     }
   }
 
