@@ -174,12 +174,17 @@ test.each([minute, hop, windowOf({ type: 'session', gap: '1m', aggregates: ['cou
   },
 );
 
-test('further fields than a window may have are in none', () => {
-  const driver = new Driver(minute);
+test('further fields than a device may have are in no window, until others are gone', () => {
+  const driver = new Driver(minute, { lateness: 60 });
   for (let i = 0; i < 1030; i++) driver.read(1, { [`f${i}`]: 1 });
   driver.read(1, { f0: 1, f1029: 1 });
-  driver.finish();
+  driver.read(70, { f0: 1, f1029: 1 });
   const told = driver.told();
   expect(told).toHaveLength(1024);
   expect(told[0]!.fields.count).toBe(2);
+  // By now the first minute is settled, and its fields are forgotten.
+  driver.read(200, { f0: 1 });
+  driver.read(201, { f1029: 1 });
+  driver.finish();
+  expect(driver.told().map(short)).toEqual(['60 f0 1/1 r0 final', '180 f0 1/1 r0 final', '180 f1029 1/1 r0 final']);
 });
