@@ -71,7 +71,7 @@ export class Device {
   count(reading: Reading): Windowed {
     const { watermarkUs } = this;
     const windowed = this.#rollups.add(reading, watermarkUs);
-    for (const windower of this.#windowers) windower.add(reading, watermarkUs);
+    if (windowed !== 'too_many_fields') for (const windower of this.#windowers) windower.add(reading, watermarkUs);
     this.rules.evaluate(reading);
     if (reading.timeUs > this.#newestUs) this.#advance(reading.timeUs);
     return windowed;

@@ -125,7 +125,7 @@ export class Fold {
       const whole = values.length === 0 ? digest : withValues(digest, values);
       return (q) => quantile(whole, q, min, max);
     }
-    const sorted = Float64Array.from(values).sort();
+    const sorted = new Float64Array(values).sort();
     return (q) => {
       const rank = q * (sorted.length - 1);
       const below = Math.floor(rank);
