@@ -52,13 +52,15 @@ async function compare(
   arrivals: Arrivals,
   reference: Reference,
   stored: ReadonlyMap<number, readonly StoredReading[]>,
-  { store, evidence, rules, closedBySilenceUs }: Surroundings,
+  { store, evidence, rules, options, closedBySilenceUs }: Surroundings,
   findings: Findings,
 ): Promise<void> {
   tellOfAbsent(device.key, arrivals, findings);
   compareReadings(device.key, reference, stored, findings);
   compareLate(device.key, reference, evidence.late.get(device.key) ?? new Set(), findings);
-  await compareRollups(device, reference, closedBySilenceUs(device), store, findings);
+  if (options.rollups.includes('1m')) {
+    await compareRollups(device, reference, closedBySilenceUs(device), store, findings);
+  }
   compareAlerts(device, reference, rules, evidence.alerts.get(device.key) ?? [], findings);
 }
 

@@ -11,6 +11,8 @@ export interface TimeOptions {
   readonly outOfOrdernessMs: number;
   readonly latenessMs: number;
   readonly maxFutureMs: number;
+  /** Those that are written. */
+  readonly rollups: readonly string[];
 }
 
 /** A value as a window or a rule sees it; times are integer microseconds. */

@@ -115,7 +115,9 @@ async function contentsOf(bus: Bus, store: Store, devices: readonly string[], fr
     readings.push(...(await store.readings('lab', device, fromMs, toMs)).map((reading) => [device, reading]));
     for (const field of ['temperature', 'rpm']) {
       const query = { site: 'lab', device, field, fromMs, toMs, limit: 100_000 };
-      rollups.push(...(await store.rollups(query, '1m')).map((rollup) => [device, field, rollup]));
+      for (const every of ['1m', '1h', '1d'] as const) {
+        rollups.push(...(await store.rollups(query, every)).map((rollup) => [device, field, every, rollup]));
+      }
     }
   }
   const alerts = (await readAll(bus, topics.alerts)).map(({ value }) => JSON.parse(value!.toString()) as Alert);

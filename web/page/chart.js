@@ -18,10 +18,11 @@ const ranges = {
   '5m': { text: '5 min', ms: 300_000, resolution: 'raw' },
   '1h': { text: '1 h', ms: 3_600_000, resolution: 'raw' },
   '24h': { text: '24 h', ms: 86_400_000, resolution: '1m' },
+  '7d': { text: '7 d', ms: 7 * 86_400_000, resolution: '1h' },
 };
 
 /** @type {Record<Resolution, string>} */
-const resolutions = { raw: 'Raw', '1m': '1 min' };
+const resolutions = { raw: 'Raw', '1m': '1 min', '1h': '1 h', '1d': '1 d' };
 
 export class ChartPanel {
   #title = byId('chart-title');
@@ -179,7 +180,8 @@ export class ChartPanel {
     const range = choice.get('range') ?? '';
     if (Object.hasOwn(ranges, range)) {
       this.#range = range;
-      this.#resolution = choice.get('every') === '1m' ? '1m' : 'raw';
+      const every = choice.get('every') ?? '';
+      this.#resolution = Object.hasOwn(resolutions, every) ? /** @type {Resolution} */ (every) : 'raw';
     }
     const [site, device, field] = ['site', 'device', 'field'].map((name) => choice.get(name));
     if (site && device && field) this.#series = { site, device, field };
@@ -191,7 +193,7 @@ export class ChartPanel {
  * @param {Resolution} resolution
  */
 function noteOn(points, resolution) {
-  if (points === 0) return resolution === 'raw' ? 'Nothing in this range.' : 'No minute of this range is closed yet.';
+  if (points === 0) return resolution === 'raw' ? 'Nothing in this range.' : 'No window of this range is closed yet.';
   if (points < MAX_POINTS) return '';
   return `The newest ${integer(MAX_POINTS)} of this range; 1 min shows all of it.`;
 }

@@ -4,14 +4,14 @@
  * A raw value, or the mean of a rollup between its lowest and highest.
  * @typedef {{ timeMs: number, value: number, min: number, max: number }} Point
  * @typedef {{ site: string, device: string, field: string }} Series
- * @typedef {'raw' | '1m'} Resolution
+ * @typedef {'raw' | '1m' | '1h' | '1d'} Resolution
  * @typedef {{ startMs: number, endMs: number }} Range
  */
 
 /** Of a range that holds more, the server gives the newest. */
 export const MAX_POINTS = 10_000;
 /** How far back the end of a series is fetched again: late readings and corrected rollups change what was there. */
-const OVERLAP_MS = { raw: 60_000, '1m': 15 * 60_000 };
+const OVERLAP_MS = { raw: 60_000, '1m': 15 * 60_000, '1h': 2 * 3_600_000, '1d': 2 * 86_400_000 };
 /** A device's clock may be ahead of ours. */
 const AHEAD_MS = 60_000;
 

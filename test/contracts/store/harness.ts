@@ -1,5 +1,5 @@
 import type { Fields } from '../../../core/reading.ts';
-import type { Bucket, Point, Series, Store } from '../../../store/port.ts';
+import type { Bucket, Point, RollupEvery, Series, Store } from '../../../store/port.ts';
 
 export interface Retention {
   readonly rawMs: number | null;
@@ -32,7 +32,7 @@ export function telemetry(site: string, device: string): Series {
   return { bucket: 'raw', measurement: 'telemetry', tags: { site, device } };
 }
 
-export function rollup(every: '1m' | '1h', site: string, device: string, field: string): Series {
+export function rollup(every: RollupEvery, site: string, device: string, field: string): Series {
   return { bucket: 'rollup', measurement: `rollup_${every}`, tags: { site, device, field } };
 }
 

@@ -52,13 +52,14 @@ export function reading(store: () => Store): void {
     expect(await store().history({ ...nowhere, site: known, field: freshField() })).toEqual([]);
   });
 
-  it('gives rollups with all their fields, minutes and hours apart', async () => {
+  it('gives rollups with all their fields, minutes, hours and days apart', async () => {
     const site = freshSite();
     const window = (count: number) => ({ count, mean: count / 3, revision: 0, final: count % 2 === 0 });
     const minute = rollup('1m', site, 'd', 'temperature');
     await store().write([
       ...[1, 2, 3].map((i) => point(minute, baseUs + i * 60_000_000, window(i))),
       point(rollup('1h', site, 'd', 'temperature'), baseUs, window(60)),
+      point(rollup('1d', site, 'd', 'temperature'), baseUs, window(1440)),
       point(rollup('1m', site, 'd', 'humidity'), baseUs, window(99)),
     ]);
     await store().write([point(minute, baseUs + 3 * 60_000_000, { ...window(4), revision: 1 })]);
@@ -68,6 +69,7 @@ export function reading(store: () => Store): void {
       { timeMs: baseMs + 180_000, fields: { ...window(4), revision: 1 } },
     ]);
     expect(await store().rollups(query, '1h')).toEqual([{ timeMs: baseMs, fields: window(60) }]);
+    expect(await store().rollups(query, '1d')).toEqual([{ timeMs: baseMs, fields: window(1440) }]);
   });
 
   it('gives the newest value of each field per device, newest device first', async () => {
