@@ -2,6 +2,7 @@
  * The stages of one partition alone, without bus, store or network: CPU per reading, what the state weighs in memory, and
  * what a snapshot costs. `node --expose-gc bench/processor-stages.ts [devices] [readings per device and minute] [minutes]`.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { BusRecord } from '../bus/port.ts';
 import { resolveConfig } from '../core/config.ts';
 import { headers } from '../core/topics.ts';
@@ -16,7 +17,7 @@ const startMs = Date.UTC(2026, 0, 1);
 const { processing } = resolveConfig({ env: {}, flags: {}, readText: () => '' });
 
 const topology = new Topology(processing, [], 0);
-const emptyBytes = liveBytes();
+const emptyBytes = await liveBytes();
 let [cpuUs, rollups] = [0, 0];
 let batch: BusRecord[] = [];
 
@@ -28,7 +29,7 @@ processBatch();
 const records = topology.ledger.nextOffset;
 console.log(`${records} readings of ${fields} fields, ${devices} devices, ${perMinute} a minute, ${minutes} minutes`);
 console.log(`  stages    ${(cpuUs / records).toFixed(2)} CPU-µs per reading, ${rollups} rollups`);
-const stateBytes = liveBytes() - emptyBytes;
+const stateBytes = (await liveBytes()) - emptyBytes;
 console.log(
   `  state     ${(stateBytes / 2 ** 20).toFixed(1)} MiB, ${Math.round(stateBytes / devices)} bytes per device`,
 );
@@ -51,8 +52,12 @@ function snapshot(): void {
 }
 
 /** What is reachable: JavaScript objects and the memory of buffers. */
-function liveBytes(): number {
+async function liveBytes(): Promise<number> {
   globalThis.gc?.();
+  // Buffers that are garbage are let go of beside the program.
+  await setTimeout(1000);
+  globalThis.gc?.();
+  await setTimeout(200);
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }
