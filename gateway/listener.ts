@@ -23,6 +23,9 @@ const tcpKeepaliveMs = 60_000;
 /** What a socket that is not read keeps of its client, beside one read of at most 64 KiB; and of answers that are not read. */
 export const socketBufferBytes = 16 * 1024;
 
+/** Connections that the system keeps until we take them: more have to try again after a second. A fleet comes at once. */
+const backlog = 4096;
+
 /** Rejects with LISTEN_FAILED when the address is taken. */
 export async function listen(context: ListenerContext): Promise<Server> {
   const { what, variable, host, port, maxConnections, onSocket, closed, log } = context;
@@ -33,7 +36,7 @@ export async function listen(context: ListenerContext): Promise<Server> {
   Object.assign(server, { maxConnections, dropMaxConnection: true });
   server.on('drop', (drop?: DropArgument) => closed.add('too_many_connections', { address: drop?.remoteAddress }));
   try {
-    server.listen(port, host);
+    server.listen({ port, host, backlog });
     await once(server, 'listening');
   } catch (error) {
     const fix = `stop what uses it, or choose another with ${variable}`;

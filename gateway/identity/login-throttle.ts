@@ -18,6 +18,9 @@ const maxWaiting = 8;
 /** At the bound the address that failed longest ago is forgotten. */
 const maxAddresses = 10_000;
 
+/** `turned away`: the login must not be tried. */
+export type Turn = 'at once' | 'waited' | 'turned away';
+
 interface Failures {
   count: number;
   atMs: number;
@@ -37,18 +40,18 @@ export class LoginThrottle {
     this.#clock = clock;
   }
 
-  /** Waits as long as the address has to; resolves with whether the login may be tried at all. */
-  async wait(address: string): Promise<boolean> {
+  /** Waits as long as the address has to, unless too many of it do. */
+  async wait(address: string): Promise<Turn> {
     const failures = this.#addresses.get(addressKey(address));
-    if (failures === undefined) return true;
+    if (failures === undefined) return 'at once';
     const delayMs = this.#delayMs(failures);
-    if (delayMs === 0) return true;
-    if (failures.waiting >= maxWaiting) return false;
+    if (delayMs === 0) return 'at once';
+    if (failures.waiting >= maxWaiting) return 'turned away';
     failures.waiting++;
     this.delayed++;
     await this.#clock.sleep(delayMs);
     failures.waiting--;
-    return true;
+    return 'waited';
   }
 
   /** Whether the next login of the address would not be tried: then its connection need not be read at all. */
@@ -57,7 +60,7 @@ export class LoginThrottle {
     return failures !== undefined && failures.waiting >= maxWaiting && this.#delayMs(failures) > 0;
   }
 
-  /** Whether the next login of the address would have to wait. */
+  /** Whether a login of the address that came now would have to wait. */
   isDelayed(address: string): boolean {
     const failures = this.#addresses.get(addressKey(address));
     return failures !== undefined && this.#delayMs(failures) > 0;

@@ -78,8 +78,11 @@ export class Logins {
   async login(shown: Shown): Promise<Login> {
     if (shown.certificate !== null) return this.#ofCertificate(shown.certificate);
     if (isOpen(this.#options)) return { identity: trusted('nobody') };
-    if (!(await this.throttle.wait(shown.address))) return { refusal: 'too_many_logins' };
-    const login = await this.#check(shown);
+    const turn = await this.throttle.wait(shown.address);
+    if (turn === 'turned away') return { refusal: 'too_many_logins' };
+    // Of many that came at once the first may fail meanwhile: then the others would have had to wait.
+    const mayRun = () => turn === 'waited' || !this.throttle.isDelayed(shown.address);
+    const login = await this.#check(shown, mayRun);
     if ('refusal' in login && login.refusal === 'bad_credentials') this.throttle.fail(shown.address);
     return login;
   }
@@ -99,7 +102,7 @@ export class Logins {
     return { identity: { source: 'certificate', user: name, site, device, publish: null, subscribe: null } };
   }
 
-  async #check({ username = '', password = nothing, address }: Shown): Promise<Login> {
+  async #check({ username = '', password = nothing, address }: Shown, mayRun: () => boolean): Promise<Login> {
     const { credentials } = this.#options;
     if (this.#tokens !== null && looksLikeToken(password)) return this.#tokens.login(String(password));
     if (credentials !== null && isEqual(username, credentials.username)) {
@@ -108,7 +111,6 @@ export class Logins {
     const user = this.#users?.value.get(username);
     // As long as for a user there is: how long it takes must not tell who is in the file.
     const hash = user?.password ?? nobody;
-    const mayRun = () => !this.throttle.isDelayed(address);
     const verdict =
       this.#users === null ? 'wrong' : await this.#verifications.verify(password, hash, addressKey(address), mayRun);
     if (verdict === 'busy') return { refusal: 'too_many_logins' };

@@ -50,7 +50,13 @@ const everything: Pick<Row, 'publish' | 'subscribe'> = {
 
 const rows: readonly Row[] = [
   { who: 'password', ways: everyWay, ...ownDevice },
-  { who: 'password', clientId: 'pump', ways: everyWay, publish: { 'a/topic/without/a/route': 'yes' }, subscribe: {} },
+  {
+    who: 'password',
+    clientId: 'pump',
+    ways: everyWay,
+    publish: { 'a/topic/without/a/route': 'yes', 'iot/lab/d1/commands': 'no' },
+    subscribe: {},
+  },
   { who: 'token', ways: everyWay, ...ownDevice },
   { who: 'certificate', ways: { tcp: false, tls: true, websocket: false }, ...ownDevice },
   {

@@ -1,9 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { silentLogger } from '../../core/log.ts';
 import { LoginThrottle } from '../../gateway/identity/login-throttle.ts';
+import { Logins } from '../../gateway/identity/logins.ts';
 import { hashPassword, parseHash, verifyPassword } from '../../gateway/identity/password.ts';
 import { Verifications } from '../../gateway/identity/verifications.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { defaults } from './harness.ts';
+import { usersFile } from './users-fixture.ts';
 
 const hash = parseHash('$scrypt$ln=14,r=8,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA')!;
 
@@ -42,13 +46,13 @@ describe('Failed logins of an address', () => {
         clock.advance(1);
       }
       expect(await isSettled(waited), `${times} failures`).toBe(true);
-      expect(await waited).toBe(true);
+      expect(await waited).toBe(delayMs === 0 ? 'at once' : 'waited');
     }
   });
 
   it('are of that address, which is a /64 of IPv6', async () => {
     const { throttle } = failing(100, '2001:db8::1');
-    expect(await throttle.wait('2001:db8:1::1')).toBe(true);
+    expect(await throttle.wait('2001:db8:1::1')).toBe('at once');
     expect(throttle.isDelayed('2001:db8::2')).toBe(true);
     expect(throttle).toMatchObject({ failed: 100, delayed: 0 });
   });
@@ -64,11 +68,11 @@ describe('Failed logins of an address', () => {
   it('let eight wait, and turn more away unasked', async () => {
     const { clock, throttle } = failing(20);
     const waiting = Array.from({ length: 8 }, () => throttle.wait('10.0.0.1'));
-    expect(await throttle.wait('10.0.0.1')).toBe(false);
+    expect(await throttle.wait('10.0.0.1')).toBe('turned away');
     expect(throttle.isTurnedAway('10.0.0.1')).toBe(true);
     expect(throttle.isTurnedAway('10.0.0.2')).toBe(false);
     clock.advance(5000);
-    expect(await Promise.all(waiting)).toEqual(Array(8).fill(true));
+    expect(await Promise.all(waiting)).toEqual(Array(8).fill('waited'));
     clock.advance(20_000);
     expect(await isSettled(throttle.wait('10.0.0.1'))).toBe(true);
   });
@@ -79,6 +83,34 @@ describe('Failed logins of an address', () => {
     expect(throttle.isDelayed('first')).toBe(true);
     throttle.fail('one more');
     expect(throttle.isDelayed('first')).toBe(false);
+  });
+});
+
+describe('The right password', () => {
+  it('from an address that is slowed gets in when it has waited, and no earlier', async () => {
+    const clock = new ManualClock();
+    const { file } = await usersFile([{ user: 'pump1', password: 'open sesame', site: 'lab', device: 'd1' }]);
+    const logins = await Logins.open({ ...defaults, usersFile: file }, clock, silentLogger);
+    const shown = { username: 'pump1', password: Buffer.from('open sesame'), address: '10.0.0.1', certificate: null };
+    for (let i = 0; i < 1000; i++) logins.throttle.fail('10.0.0.1');
+    const login = logins.login(shown);
+    clock.advance(4999);
+    expect(await isSettled(login)).toBe(false);
+    clock.advance(1);
+    expect(await login).toMatchObject({ identity: { user: 'pump1', site: 'lab', device: 'd1' } });
+    const elsewhere = await logins.login({ ...shown, address: '10.0.0.2' });
+    expect(elsewhere).toMatchObject({ identity: { user: 'pump1' } });
+  });
+
+  it('is not tried when others that came with it have failed meanwhile', async () => {
+    const clock = new ManualClock();
+    const { file } = await usersFile([{ user: 'pump1', password: 'open sesame', site: 'lab', device: 'd1' }]);
+    const logins = await Logins.open({ ...defaults, usersFile: file }, clock, silentLogger);
+    const guess = (i: number) => Buffer.from(i === 29 ? 'open sesame' : `guess ${i}`);
+    const shown = { username: 'pump1', address: '10.0.0.1', certificate: null };
+    const all = await Promise.all(Array.from({ length: 30 }, (_, i) => logins.login({ ...shown, password: guess(i) })));
+    expect(all.at(-1)).toEqual({ refusal: 'too_many_logins' });
+    expect(logins.throttle.failed).toBeLessThan(13);
   });
 });
 
