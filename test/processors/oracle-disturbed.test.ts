@@ -11,7 +11,7 @@ import { emissionDifference } from '../support/oracle/compare.ts';
 import { type Emission, placeOf } from '../support/oracle/emissions.ts';
 import { recordOf } from '../support/oracle/events.ts';
 import { outcomesOf } from '../support/oracle/oracle.ts';
-import { type Case, drawCase } from '../support/oracle/stream.ts';
+import { type Case, drawCase, withAlerts } from '../support/oracle/stream.ts';
 import { commitOrder, type Disturbances, PartitionLife, StoredPoints } from './disturbed.ts';
 import { settingsOf } from './oracle-subject.ts';
 import { openRig } from './rig.ts';
@@ -39,14 +39,6 @@ test('there was a crash before and after each step of the commit order', () => {
   const all = commitOrder.flatMap((call) => [`before ${call}`, `after ${call}`]);
   expect([...crashed].sort()).toEqual(all.sort());
 });
-
-/** A rule that its readings break often: without alerts two of the steps never come. */
-function withAlerts(drawn: Case): Case {
-  const rule = { direction: 'above', threshold: 20, clear: 18, forMs: 0, device: '*' } as const;
-  const fields = drawn.events.flatMap((event) => (event.kind === 'sent' ? Object.entries(event.fields) : []));
-  const [field = 'temperature'] = fields.find(([, value]) => typeof value === 'number') ?? [];
-  return { ...drawn, config: { ...drawn.config, rules: [...drawn.config.rules, { ...rule, name: 'often', field }] } };
-}
 
 async function livedThrough(drawn: Case, disturbances: Disturbances) {
   const { options, rules } = settingsOf(drawn.config);

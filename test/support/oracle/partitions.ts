@@ -32,23 +32,28 @@ export function newRecordsOf(event: StreamEvent, partitions: number): NewRecord[
 export interface Expected {
   /** Points of windows in their last revision, by place. */
   readonly points: ReadonlyMap<string, Emission>;
-  /** In order for each device. */
+  /** In order for each device, each once. */
   readonly alerts: readonly AlertFacts[];
 }
 
 export function expectedOf(events: readonly StreamEvent[], config: CaseConfig, partitions: number): Expected {
   const points = new Map<string, Emission>();
-  const alerts: AlertFacts[] = [];
+  const alerts = new Map<string, AlertFacts>();
   for (let partition = 0; partition < partitions; partition++) {
     const here = events.filter(
       (event) => event.kind === 'tick' || partitionOfDevice(event.device, partitions) === partition,
     );
     for (const outcome of outcomesOf(here, config, false)) {
       for (const emission of outcome.emissions) points.set(placeOf(emission), emission);
-      alerts.push(...outcome.alerts);
+      for (const alert of outcome.alerts) {
+        // A device that was forgotten and sends a reading again raises what has been raised.
+        const { rule, device, startsAt, seq, status, firedAt, endsAt } = alert;
+        const identity = JSON.stringify([rule, device, startsAt, seq, status, endsAt ?? firedAt]);
+        if (!alerts.has(identity)) alerts.set(identity, alert);
+      }
     }
   }
-  return { points, alerts };
+  return { points, alerts: [...alerts.values()] };
 }
 
 function partitionOfDevice(device: string, partitions: number): number {

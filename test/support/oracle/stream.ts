@@ -27,6 +27,14 @@ export function drawCase(seed: number, size: Size = {}): Case {
   return { seed, config, events: new Stream(seed, config, size).draw() };
 }
 
+/** With a rule that its readings break often. */
+export function withAlerts(drawn: Case): Case {
+  const rule = { direction: 'above', threshold: 20, clear: 18, forMs: 0, device: '*' } as const;
+  const fields = drawn.events.flatMap((event) => (event.kind === 'sent' ? Object.entries(event.fields) : []));
+  const [field = 'temperature'] = fields.find(([, value]) => typeof value === 'number') ?? [];
+  return { ...drawn, config: { ...drawn.config, rules: [...drawn.config.rules, { ...rule, name: 'often', field }] } };
+}
+
 interface Device {
   readonly name: string;
   readonly signals: Signals;
