@@ -176,7 +176,9 @@ export class WebServer {
     });
     http.get('/readyz', async (_request, reply) => {
       const readiness = await this.#readiness.ask();
-      return reply.code(readiness.ready ? 200 : 503).send(readiness);
+      // Who does its work is ready, whatever someone should look at.
+      const warnings = this.#context.status().flatMap((status) => (status.role === 'gateway' ? status.warnings : []));
+      return reply.code(readiness.ready ? 200 : 503).send({ ...readiness, warnings });
     });
     http.get('/metrics', async (_request, reply) => {
       const all =

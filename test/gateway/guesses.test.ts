@@ -79,7 +79,7 @@ describe(`${perSecond} guessed passwords a second from one address`, { timeout: 
     expect(loginsFailed, 'passwords that were looked at').toBeLessThan(40 + 2 * seconds);
     expect(closed.too_many_logins).toBeGreaterThan(guesses / 2);
     // On a machine that does much else both take longer.
-    expect(beside.loginMs).toBeLessThan(3 * alone.loginMs + 1000);
+    expect(beside.loginMs).toBeLessThan(3 * alone.loginMs + 3000);
     expect(beside.publishMs).toBeLessThan(3 * alone.publishMs + 500);
     const kept = `${lines.join('\n')}${JSON.stringify(gateway.status())}`;
     expect(kept).toContain('too_many_logins');

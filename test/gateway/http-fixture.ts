@@ -15,7 +15,7 @@ export async function openWebSocket(gateway: Gateway): Promise<string> {
     log: silentLogger,
     checks: {},
     problems: () => [],
-    status: () => [],
+    status: () => [gateway.status()],
     pipeline: null,
     mqtt: (request, head) => gateway.upgrade(request, head),
   });

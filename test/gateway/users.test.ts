@@ -5,6 +5,7 @@ import { hashPassword, parseHash, verifyPassword } from '../../gateway/identity/
 import { parseUsers } from '../../gateway/identity/users.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Opened, openGateway, topics } from './harness.ts';
+import { openWebSocket } from './http-fixture.ts';
 import { type ConnectOptions, connectPacket, publishPacket, RawClient, subscribe, type } from './raw-client.ts';
 import { usersFile } from './users-fixture.ts';
 
@@ -204,6 +205,10 @@ describe('A users file that changes', () => {
       ready: true,
       warnings: [expect.stringContaining('line 1: it is not JSON')],
     });
+    const readyz = `${(await openWebSocket(gateway)).replace('ws:', 'http:').replace('/mqtt', '/readyz')}`;
+    const response = await fetch(readyz);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ warnings: [expect.stringContaining('mqtt.usersFile')] });
     await connect(as(pump, 'another'));
     await client.ping();
     await write([pump, valve]);
