@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { isOpen } from '../gateway/auth.ts';
+import { gatewayOptions } from '../gateway/options.ts';
 import { Pipeline, type Roles } from '../pipeline.ts';
 import { announce } from './announce.ts';
 import { readConfig } from './config-sources.ts';
@@ -20,6 +22,13 @@ export async function runRoles(roles: Roles, flags: CommonFlags, { demo = false 
       'CONFIG_INVALID',
       `gateway.workers is ${config.gateway.workers}, and \`sluice start\` runs everything in one process: ` +
         'set it to 1, or run `sluice gateway`, `sluice processor` and `sluice web`',
+    );
+  }
+  if (demo && config.mqtt.username === undefined && !isOpen(gatewayOptions(config))) {
+    throw new SluiceError(
+      'CONFIG_INVALID',
+      'the fleet of --demo connects as mqtt.username, which is not set: set SLUICE_MQTT_USERNAME and ' +
+        'SLUICE_MQTT_PASSWORD beside the other credentials, or leave out --demo',
     );
   }
   const log = makeLogger(config.log);
