@@ -43,6 +43,36 @@ test('a device that invents field names fills its window and then is in no windo
   expect(ledger).toMatchObject({ accepted: 3000, windowed: 1024, notWindowed: { too_many_fields: 1976 } });
 });
 
+test('fields that no window has any longer make room for others; those that stay keep what they have', () => {
+  const minute = (n: number, fields: object) => ({
+    atMs: n * 60_000,
+    payload: { ts: startMs + n * 60_000, ...fields },
+  });
+  const named = (prefix: string, from: number) =>
+    Object.fromEntries(times(128, (n) => [`${prefix}${from + n}`, n] as const));
+  let topology = new Topology({ ...processing, rollups: ['1m'] }, [], 0);
+  let offset = 0;
+  const take = (message: Message) => topology.process(rawRecord(message, offset++));
+  for (let n = 0; n < 8; n++) take(minute(n / 10, named('f', n * 128)));
+  take(minute(1, { g0: 1 }));
+  expect(topology.ledger.notWindowed).toEqual({ too_many_fields: 1 });
+  take(minute(20, { f1000: 1, f1001: 2 }));
+  const restored = new Topology({ ...processing, rollups: ['1m'] }, [], 0);
+  restored.restore(topology.snapshot());
+  topology = restored;
+  take(minute(20.1, { ...named('g', 0), f1001: 4 }));
+  topology.finish();
+  expect(topology.ledger.notWindowed).toEqual({ too_many_fields: 1 });
+  const told = topology.outputs.rollups.map(({ series, fields }) => [series.tags.field, fields.sum]);
+  expect(told).toHaveLength(130);
+  expect(told.slice(0, 4)).toEqual([
+    ['f1000', 1],
+    ['f1001', 6],
+    ['g0', 0],
+    ['g1', 1],
+  ]);
+});
+
 test('when there are too many devices the quietest tenth is finalised and forgotten', () => {
   const topology = topologyOf(times(maxDevices + 1, (n) => ({ device: `d${n}`, atMs: n, payload: { a: n } })));
   expect(topology.deviceCount).toBe(maxDevices - maxDevices / 10 + 1);
