@@ -21,6 +21,7 @@ const crashed = new Set<string>();
 
 test.each(Array.from({ length: lives }, (_, n) => ({ seed: n + 1, call: commitOrder[n % commitOrder.length]! })))(
   'crashes before and after $call and all that follows leave what an undisturbed run leaves, seed $seed',
+  { timeout: 60_000 },
   async ({ seed, call }) => {
     const drawn = withAlerts(drawCase(seed, { steps: 120 }));
     const crashes: CrashStep[] = [
@@ -35,7 +36,7 @@ test.each(Array.from({ length: lives }, (_, n) => ({ seed: n + 1, call: commitOr
   },
 );
 
-test('there was a crash before and after each step of the commit order', () => {
+test.skipIf(lives < commitOrder.length)('there was a crash before and after each step of the commit order', () => {
   const all = commitOrder.flatMap((call) => [`before ${call}`, `after ${call}`]);
   expect([...crashed].sort()).toEqual(all.sort());
 });
