@@ -1,7 +1,7 @@
 /** The levels of rollups: 1m → 1h → 1d, each made from the one below. Windows are told in whole minutes since the epoch. */
 import type { RollupEvery } from '../../store/port.ts';
 import type { ProcessingOptions } from '../options.ts';
-import { Days } from './time-zone.ts';
+import { daysIn } from './time-zone.ts';
 import type { WindowHead } from './window.ts';
 
 export const minuteUs = 60_000_000;
@@ -28,7 +28,7 @@ export const [minutes, hours, days] = [0, 1, 2] as const;
 
 /** From minutes up to the highest that is written. */
 export function levelsOf({ rollups, timeZone }: Pick<ProcessingOptions, 'rollups' | 'timeZone'>): readonly Level[] {
-  const local = new Days(timeZone);
+  const local = daysIn(timeZone);
   const level = (every: RollupEvery, startOf: Level['startOf'], endOf: Level['endOf']): Level => ({
     every,
     isWritten: rollups.includes(every),

@@ -11,7 +11,7 @@ import type { Fold } from './fold.ts';
 import { FrozenWindows, readWindows, writeWindows } from './frozen.ts';
 import { days, hours, type Level, minuteOf, minutes, minuteUs, partsLevel } from './levels.ts';
 import { Whole } from './whole.ts';
-import { type State, Window, type WindowHead } from './window.ts';
+import { type State, Window } from './window.ts';
 import type { Emit } from './windower.ts';
 
 /** Settled minutes wait for one another: their parent is read and written once for so many. */
@@ -88,15 +88,15 @@ export class DeviceRollups {
   }
 
   #close(untilUs: number, state: 'provisional' | 'final'): void {
-    const isDue = (window: WindowHead) =>
-      window.state !== 'final' && window.state !== state && window.end * minuteUs <= untilUs;
-    const due: WindowHead[] = [];
+    const isDue = (was: State, end: number) => was !== 'final' && was !== state && end * minuteUs <= untilUs;
+    const due: [level: number, start: number][] = [];
     this.#frozen.scan((level, start, end, was) => {
-      if (was !== 'final' && was !== state && end * minuteUs <= untilUs) due.push({ level, start, end, state: was });
+      if (isDue(was, end)) due.push([level, start]);
     });
-    for (const { level, start } of due) this.#thaw(level, start);
+    for (const [level, start] of due) this.#thaw(level, start);
     for (const windows of this.#hot) {
-      for (const window of windows.filter(isDue)) {
+      for (const window of windows) {
+        if (!isDue(window.state, window.end)) continue;
         window.state = state;
         this.#tellAll(window);
       }
@@ -106,9 +106,11 @@ export class DeviceRollups {
 
   #tellAll(window: Window): void {
     if (!this.#levels[window.level]!.isWritten) return;
-    const whole = this.#wholeOf(window);
-    for (let index = 0; index < whole.width; index++)
+    const whole = window.level === minutes ? window : this.#wholeOf(window);
+    const { width } = whole;
+    for (let index = 0; index < width; index++) {
       if (whole.has(index)) this.#tell(window, index, whole.fold(index));
+    }
   }
 
   #tell(window: Window, index: number, fold: Fold): void {
@@ -124,9 +126,10 @@ export class DeviceRollups {
   #reopenOrCorrect(minute: Window, fields: Reading['fields']): void {
     if (minute.state === 'provisional') this.#reopen(minute);
     for (let level = minutes + 1; level < this.#levels.length; level++) {
-      const parent = this.#thaw(level, this.#levels[level]!.startOf(minute.start));
-      if (parent?.state === 'provisional') this.#reopen(parent);
-      else if (parent?.state === 'final') this.#correct(parent, fields);
+      const start = this.#levels[level]!.startOf(minute.start);
+      const state = this.#stateOf(level, start);
+      if (state === 'provisional') this.#reopen(this.#thaw(level, start)!);
+      else if (state === 'final') this.#correct(this.#thaw(level, start)!, fields);
     }
   }
 
@@ -167,8 +170,7 @@ export class DeviceRollups {
   /** Sees to it that there is a window for a new minute, and that it is not closed for silence. */
   #openParent(level: number, minute: number, watermarkUs: number): void {
     const start = this.#levels[level]!.startOf(minute);
-    const hot = this.#hot[level]!.find((window) => window.start === start);
-    const state = hot?.state ?? this.#frozen.stateOf(level, start);
+    const state = this.#stateOf(level, start);
     if (state === null) this.#add(level, minute, watermarkUs);
     else if (state === 'provisional') this.#reopen(this.#thaw(level, start)!);
   }
@@ -178,6 +180,11 @@ export class DeviceRollups {
     const end = endOf(minute);
     const state: State = end * minuteUs <= watermarkUs ? 'final' : 'open';
     return this.#heat(new Window({ level, start: startOf(minute), end, state }));
+  }
+
+  #stateOf(level: number, start: number): State | null {
+    const hot = this.#hot[level]!.find((window) => window.start === start);
+    return hot?.state ?? this.#frozen.stateOf(level, start);
   }
 
   /** A window that may be frozen, for use; `null` when there is none. */
@@ -246,8 +253,8 @@ export class DeviceRollups {
   }
 
   #wholeOf(window: Window): Whole {
-    const level = window.level === minutes ? null : partsLevel(window);
-    if (level === null) return new Whole(window, []);
+    if (window.level === minutes) return new Whole(window, []);
+    const level = partsLevel(window);
     const isPart = ({ start, end }: Window) => start >= window.start && end <= window.end;
     const parts = [...this.#frozen.within(level, window.start, window.end), ...this.#hot[level]!.filter(isPart)];
     parts.sort((a, b) => a.start - b.start);
@@ -287,6 +294,7 @@ export class DeviceRollups {
     writeWindows(to, this.#hot.flat());
     this.#frozen.save(to);
   }
+
   /**
    * Takes over what `save` wrote. `isKept`: levels that are what they were when it did; the others begin with what is
    * still there of their parts.

@@ -5,6 +5,19 @@ const minuteMs = 60_000;
 /** Local midnight is at most so far from that of UTC. */
 const maxOffsetMinutes = 16 * 60;
 
+/** One for each zone that is asked for: finding out where days begin is slow, and partitions share it. */
+const zones = new Map<string, Days>();
+
+/** `timeZone`: an IANA name. */
+export function daysIn(timeZone: string): Days {
+  let days = zones.get(timeZone);
+  if (days === undefined) {
+    days = new Days(timeZone);
+    zones.set(timeZone, days);
+  }
+  return days;
+}
+
 export class Days {
   readonly #format: Intl.DateTimeFormat;
   /** First minutes, by local date in days since the epoch. Readings are from 2000 on and not from the future: some ten thousand. */

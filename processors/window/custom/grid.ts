@@ -1,5 +1,5 @@
 /** Where windows begin and end: time without gaps, cut into pieces. All in integer microseconds. */
-import { Days } from '../time-zone.ts';
+import { daysIn } from '../time-zone.ts';
 
 const minuteUs = 60_000_000;
 export const dayUs = 1440 * minuteUs;
@@ -13,7 +13,7 @@ export interface Grid {
 
 /** Pieces of one length, aligned to the epoch; of a day, to the midnights of the time zone. */
 export function gridOf(lengthUs: number, timeZone: string): Grid {
-  if (lengthUs === dayUs) return new Days(timeZone);
+  if (lengthUs === dayUs) return daysIn(timeZone);
   return {
     startUs: (timeUs) => Math.floor(timeUs / lengthUs) * lengthUs,
     endUs: (startUs) => startUs + lengthUs,
