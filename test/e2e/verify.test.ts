@@ -133,7 +133,7 @@ describe.concurrent.each(backendNames)('on %s', (name) => {
       expect(JSON.parse(simulated.out)).toMatchObject({ problems: [] });
       expect(simulated.code).toBe(0);
 
-      const proved = await sluice(['verify', '--config', config, '--truth', truth, '--json', '--wait', '10s'], env);
+      const proved = await sluice(['verify', '--config', config, '--truth', truth, '--json', '--wait', '20s'], env);
       const report = JSON.parse(proved.out) as VerifyReport;
       expect(report).toMatchObject({ ok: true, problems: [], alerts: { precision: 1, recall: 1 } });
       expect(proved.code).toBe(0);
