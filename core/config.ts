@@ -89,6 +89,9 @@ const mqtt = z.strictObject({
     .default(2500)
     .describe('the same from one IPv4 address, or one /64 of IPv6 addresses'),
   maxConnectsPerSecond: count.default(1000).describe('new connections; more wait, in order, until it is their turn'),
+  maxFailedLoginsPerAddress: count
+    .default(10)
+    .describe('failed logins of an address that cost nothing; more delay its next ones, one is forgotten each second'),
   connectTimeoutMs: durationMs.default(10_000).describe('time a connection has to send CONNECT'),
   maxKeepaliveMs: durationMs
     .default(3_600_000)

@@ -51,6 +51,8 @@ export interface GatewayOptions {
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
   readonly maxConnectsPerSecond: number;
+  /** More cost time: `identity/login-throttle.ts`. */
+  readonly maxFailedLoginsPerAddress: number;
   /** Time a connection has to send CONNECT. */
   readonly connectTimeoutMs: number;
   /** A client that asks for a longer keepalive, or for none, is given this one: a peer that vanished is noticed. */

@@ -6,8 +6,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { addressKey } from '../addresses.ts';
 
-/** Failures that cost nothing; the next ones double the delay, up to the longest. */
-const freeFailures = 10;
+/** Doubled by each failure over the limit, up to the longest. */
 const firstDelayMs = 100;
 const longestDelayMs = 5000;
 const maxDoublings = 6;
@@ -29,6 +28,7 @@ interface Failures {
 
 export class LoginThrottle {
   readonly #clock: Clock;
+  readonly #freeFailures: number;
   /** Whose last failure is longest ago comes first. */
   readonly #addresses = new Map<string, Failures>();
   /** How many logins failed. */
@@ -36,8 +36,10 @@ export class LoginThrottle {
   /** How many answers were delayed. */
   delayed = 0;
 
-  constructor(clock: Clock) {
+  /** `freeFailures`: so many of an address cost nothing. */
+  constructor(clock: Clock, freeFailures: number) {
     this.#clock = clock;
+    this.#freeFailures = freeFailures;
   }
 
   /** Waits as long as the address has to, unless too many of it do. */
@@ -79,13 +81,13 @@ export class LoginThrottle {
   }
 
   #delayMs(failures: Failures): number {
-    const over = Math.floor(this.#left(failures)) - freeFailures;
+    const over = Math.floor(this.#left(failures)) - this.#freeFailures;
     return over < 0 ? 0 : Math.min(longestDelayMs, firstDelayMs * 2 ** over);
   }
 
   /** What is not forgotten yet; never much more than what the longest delay needs. */
   #left({ count, atMs }: Failures): number {
     const forgotten = Math.max(0, this.#clock.nowMs() - atMs) / forgetOneMs;
-    return Math.min(freeFailures + maxDoublings, Math.max(0, count - forgotten));
+    return Math.min(this.#freeFailures + maxDoublings, Math.max(0, count - forgotten));
   }
 }

@@ -7,8 +7,9 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import { addressKey } from '../addresses.ts';
-import { type Doors, isOpen } from '../auth.ts';
+import { isOpen } from '../auth.ts';
 import type { Refusal } from '../broker.ts';
+import type { GatewayOptions } from '../options.ts';
 import { type Identity, isPlace, trusted } from './identity.ts';
 import { LoginThrottle } from './login-throttle.ts';
 import { type PasswordHash, parseHash } from './password.ts';
@@ -33,23 +34,28 @@ export type Login =
 const nothing = Buffer.alloc(0);
 const wrong = { refusal: 'bad_credentials' } as const;
 
+export type LoginOptions = Pick<
+  GatewayOptions,
+  'credentials' | 'usersFile' | 'tls' | 'jwt' | 'maxFailedLoginsPerAddress'
+>;
+
 export class Logins {
   readonly throttle: LoginThrottle;
-  readonly #options: Doors;
+  readonly #options: LoginOptions;
   readonly #users: Reloaded<Users> | null;
   readonly #tokens: Tokens | null;
   readonly #verifications: Verifications;
 
-  private constructor(options: Doors, users: Reloaded<Users> | null, tokens: Tokens | null, clock: Clock) {
+  private constructor(options: LoginOptions, users: Reloaded<Users> | null, tokens: Tokens | null, clock: Clock) {
     this.#options = options;
     this.#users = users;
     this.#tokens = tokens;
     this.#verifications = new Verifications(clock);
-    this.throttle = new LoginThrottle(clock);
+    this.throttle = new LoginThrottle(clock, options.maxFailedLoginsPerAddress);
   }
 
   /** Rejects with CONFIG_INVALID when a file cannot be used. */
-  static async open(options: Doors, clock: Clock, log: Logger): Promise<Logins> {
+  static async open(options: LoginOptions, clock: Clock, log: Logger): Promise<Logins> {
     const { usersFile, jwt } = options;
     const parse = ([content]: readonly Buffer[]) => parseUsers(String(content));
     const context = { setting: 'mqtt.usersFile', parse, clock, log };

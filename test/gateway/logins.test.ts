@@ -24,7 +24,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 describe('Failed logins of an address', () => {
   function failing(times: number, address = '10.0.0.1') {
     const clock = new ManualClock();
-    const throttle = new LoginThrottle(clock);
+    const throttle = new LoginThrottle(clock, 10);
     for (let i = 0; i < times; i++) throttle.fail(address);
     return { clock, throttle };
   }
