@@ -5,8 +5,8 @@
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import type { Logger } from '../core/log.ts';
 import { type ClosedReason, closedReasons } from '../core/reasons.ts';
-import type { Release } from './acks.ts';
-import type { Publish } from './records.ts';
+import type { Release } from './ingest/acks.ts';
+import type { Publish } from './ingest/records.ts';
 
 /** Why a client may not connect, and the return code of the CONNACK that says so (MQTT 3.1.1 §3.2.2.3). */
 const returnCodes = {

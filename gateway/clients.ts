@@ -1,21 +1,21 @@
 /** The clients that are connected, and what becomes of what they send: what the broker asks its hooks, answered. */
 import type { Clock } from '../core/clock.ts';
 import type { ClosedReason } from '../core/reasons.ts';
-import { AckQueue, type Release } from './acks.ts';
 import type { Asked, BrokerHooks, Refusal } from './broker.ts';
 import type { Closed } from './closed.ts';
-import { Connection, type ConnectionContext } from './connection.ts';
+import { Connection, type ConnectionContext } from './connection/connection.ts';
+import { ReadAhead } from './connection/read-ahead.ts';
+import type { Arrival } from './connection/wire.ts';
 import { Access } from './identity/access.ts';
 import type { Logins } from './identity/logins.ts';
-import type { Ingest } from './ingest.ts';
+import { AckQueue, type Release } from './ingest/acks.ts';
+import type { Ingest } from './ingest/ingest.ts';
+import { type PacketIds, Qos2Sessions } from './ingest/qos2.ts';
+import type { Place, Publish } from './ingest/records.ts';
 import type { GatewayOptions } from './options.ts';
+import { Violation } from './packets/violation.ts';
 import type { Presence } from './presence.ts';
-import { type PacketIds, Qos2Sessions } from './qos2.ts';
-import { ReadAhead } from './read-ahead.ts';
-import type { Place, Publish } from './records.ts';
 import { type Delivery, Subscribers } from './subscribers.ts';
-import { Violation } from './violation.ts';
-import type { Arrival } from './wire.ts';
 
 const sweepEveryMs = 1000;
 

@@ -12,18 +12,18 @@ import { checkExposure } from './auth.ts';
 import { openBroker } from './broker.ts';
 import { Clients } from './clients.ts';
 import { Closed } from './closed.ts';
-import { Entrances } from './entrances.ts';
+import type { Arrival } from './connection/wire.ts';
+import { Entrances } from './entrances/entrances.ts';
+import type { Address } from './entrances/listener.ts';
+import { answer } from './entrances/websocket.ts';
 import { Logins } from './identity/logins.ts';
-import { Ingest } from './ingest.ts';
-import type { Address } from './listener.ts';
+import { Ingest } from './ingest/ingest.ts';
+import { Ticks } from './ingest/ticks.ts';
 import { RareLog } from './log-rarely.ts';
 import type { GatewayOptions } from './options.ts';
 import { Presence } from './presence.ts';
 import { Spool, type SpoolSettings } from './spool/spool.ts';
 import type { Delivery } from './subscribers.ts';
-import { Ticks } from './ticks.ts';
-import { answer } from './websocket.ts';
-import type { Arrival } from './wire.ts';
 
 export interface GatewayContext {
   readonly bus: Bus;

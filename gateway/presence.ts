@@ -8,7 +8,7 @@ import { endsWithin } from '../core/deadline.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Route } from '../core/route.ts';
-import type { Connection } from './connection.ts';
+import type { Connection } from './connection/connection.ts';
 
 /** Devices that are online at most, over all connections and of one; more are not told of. */
 const maxDevices = 100_000;

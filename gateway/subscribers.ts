@@ -1,5 +1,5 @@
 /** Which connections hear a topic, and how a message gets to them. The broker sees none of it: it would wait for them. */
-import type { Connection } from './connection.ts';
+import type { Connection } from './connection/connection.ts';
 
 /** `gone`: nobody who subscribed is there, or no one of them acknowledged it before its connection ended. */
 export type Delivery = 'acknowledged' | 'gone';

@@ -4,7 +4,7 @@
  * turned away unasked. So a guess costs time, and guessing fast is not guessing more.
  */
 import type { Clock } from '../../core/clock.ts';
-import { addressKey } from '../addresses.ts';
+import { addressKey } from '../entrances/addresses.ts';
 
 /** Doubled by each failure over the limit, up to the longest. */
 const firstDelayMs = 100;

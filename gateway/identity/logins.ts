@@ -6,9 +6,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
-import { addressKey } from '../addresses.ts';
 import { isOpen } from '../auth.ts';
 import type { Refusal } from '../broker.ts';
+import { addressKey } from '../entrances/addresses.ts';
 import type { GatewayOptions } from '../options.ts';
 import { type Identity, isPlace, trusted } from './identity.ts';
 import { LoginThrottle } from './login-throttle.ts';

@@ -6,10 +6,10 @@
 import type { NewRecord } from '../../bus/port.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
-import type { Appended, Refused } from '../lane.ts';
+import type { Appended, Refused } from '../ingest/lane.ts';
+import { isTick } from '../ingest/records.ts';
+import { Retry } from '../ingest/retry.ts';
 import type { GatewayOptions } from '../options.ts';
-import { isTick } from '../records.ts';
-import { Retry } from '../retry.ts';
 import type { Spool } from './spool.ts';
 
 export interface DetourContext {

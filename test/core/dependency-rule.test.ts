@@ -11,7 +11,7 @@ const linter = join(repository, 'node_modules/.bin/biome');
 
 const ports = ['bus/port.ts', 'store/port.ts'];
 const adapters = ['bus/embedded.ts', 'bus/kafka.ts', 'bus/kafka/lane.ts', 'store/embedded.ts', 'store/influx.ts'];
-const stages = ['gateway/ingest.ts', 'processors/runner.ts', 'processors/rules/file.ts', 'web/server.ts'];
+const stages = ['gateway/ingest/ingest.ts', 'processors/runner.ts', 'processors/rules/file.ts', 'web/server.ts'];
 const roots = ['simulator/simulator.ts', 'verify/verify.ts', 'cli/run.ts', 'pipeline.ts', 'sluice.ts'];
 const core = ['core/errors.ts'];
 const clients = ['kafkajs', '@influxdata/influxdb-client'];
@@ -28,7 +28,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'store/embedded/writer.ts': core,
   'store/influx.ts': [...core, '@influxdata/influxdb-client'],
   'store/influx/queries.ts': [...core, '@influxdata/influxdb-client'],
-  'gateway/ingest.ts': [...core, ...ports],
+  'gateway/ingest/ingest.ts': [...core, ...ports],
   'processors/runner.ts': [...core, ...ports],
   'processors/rules/file.ts': [...core, ...ports],
   'web/server.ts': [...core, ...ports],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AckQueue } from '../../gateway/acks.ts';
+import { AckQueue } from '../../gateway/ingest/acks.ts';
 
 describe('AckQueue', () => {
   function queueOf(count: number) {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { NewRecord } from '../../bus/port.ts';
-import { AckQueue } from '../../gateway/acks.ts';
-import type { Place } from '../../gateway/records.ts';
-import { Turns, turnOf } from '../../gateway/turns.ts';
+import { AckQueue } from '../../gateway/ingest/acks.ts';
+import type { Place } from '../../gateway/ingest/records.ts';
+import { Turns, turnOf } from '../../gateway/ingest/turns.ts';
 import { eventually } from '../support/eventually.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { counters, openGateway, payloads, raw } from './harness.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { FrameReader, type FrameRun, splitRun } from '../../gateway/frames.ts';
-import { PacketCheck } from '../../gateway/packets.ts';
+import { FrameReader, type FrameRun, splitRun } from '../../gateway/packets/frames.ts';
+import { PacketCheck } from '../../gateway/packets/packets.ts';
 import { defaults } from './harness.ts';
 import { connectPacket, disconnect, frame, pingreq, publishPacket, pubrel } from './raw-client.ts';
 

@@ -5,9 +5,9 @@
 import { parser } from 'mqtt-packet';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { silentLogger } from '../../core/log.ts';
-import { FrameReader, type FrameRun } from '../../gateway/frames.ts';
-import { PacketCheck } from '../../gateway/packets.ts';
-import { Violation } from '../../gateway/violation.ts';
+import { FrameReader, type FrameRun } from '../../gateway/packets/frames.ts';
+import { PacketCheck } from '../../gateway/packets/packets.ts';
+import { Violation } from '../../gateway/packets/violation.ts';
 import { randomStream } from '../../simulator/random.ts';
 import { eventually } from '../support/eventually.ts';
 import { expectMemoryBack, expectNobodyLeft, expectServed, ForgetfulBus, usedBytes } from './aftermath.ts';

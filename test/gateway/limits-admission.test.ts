@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../core/log.ts';
-import { Addresses } from '../../gateway/addresses.ts';
+import { Addresses } from '../../gateway/entrances/addresses.ts';
 import { eventually } from '../support/eventually.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { openGateway } from './harness.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { emptyGatewayLedger } from '../../core/ledger.ts';
-import { AckQueue } from '../../gateway/acks.ts';
-import { Caps } from '../../gateway/caps.ts';
-import { ReadAhead } from '../../gateway/read-ahead.ts';
+import { ReadAhead } from '../../gateway/connection/read-ahead.ts';
+import { AckQueue } from '../../gateway/ingest/acks.ts';
+import { Caps } from '../../gateway/ingest/caps.ts';
 import { eventually } from '../support/eventually.ts';
 import { openGateway, raw } from './harness.ts';
 import { publishPacket, type } from './raw-client.ts';

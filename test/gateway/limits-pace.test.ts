@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Pace } from '../../gateway/pace.ts';
+import { Pace } from '../../gateway/connection/pace.ts';
 import { TokenBucket } from '../../gateway/token-bucket.ts';
 import { eventually } from '../support/eventually.ts';
 import { ManualClock } from '../support/manual-clock.ts';

@@ -1,9 +1,9 @@
 import { parser } from 'mqtt-packet';
 import { describe, expect, it } from 'vitest';
 import type { ClosedReason } from '../../core/reasons.ts';
-import { FrameReader } from '../../gateway/frames.ts';
-import { PacketCheck } from '../../gateway/packets.ts';
-import { Violation } from '../../gateway/violation.ts';
+import { FrameReader } from '../../gateway/packets/frames.ts';
+import { PacketCheck } from '../../gateway/packets/packets.ts';
+import { Violation } from '../../gateway/packets/violation.ts';
 import { defaults } from './harness.ts';
 import {
   connectPacket,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isText } from '../../gateway/text.ts';
+import { isText } from '../../gateway/packets/text.ts';
 
 const whole = (bytes: Buffer) => isText(bytes, 0, bytes.length);
 const utf8 = (...codePoints: number[]) => Buffer.from(String.fromCodePoint(...codePoints));

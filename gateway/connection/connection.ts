@@ -1,15 +1,15 @@
 /** What the gateway knows of one client while it is connected. */
-import type { ClosedReason } from '../core/reasons.ts';
-import { AckQueue, type Total } from './acks.ts';
-import type { FrameRun } from './frames.ts';
-import type { Access } from './identity/access.ts';
+import type { ClosedReason } from '../../core/reasons.ts';
+import type { Access } from '../identity/access.ts';
+import { AckQueue, type Total } from '../ingest/acks.ts';
+import type { PacketIds } from '../ingest/qos2.ts';
+import type { FrameRun } from '../packets/frames.ts';
+import { PacketCheck, type PacketLimits } from '../packets/packets.ts';
+import type { Violation } from '../packets/violation.ts';
 import { Outbox } from './outbox.ts';
 import { Pace, type PaceLimits } from './pace.ts';
-import { PacketCheck, type PacketLimits } from './packets.ts';
-import type { PacketIds } from './qos2.ts';
 import type { Sender } from './read-ahead.ts';
 import { SocketReader, type SocketReaderContext } from './socket-reader.ts';
-import type { Violation } from './violation.ts';
 import type { Arrival, Wire } from './wire.ts';
 
 /** A client that does not read its answers for so long is closed. */

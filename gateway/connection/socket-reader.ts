@@ -4,12 +4,12 @@
  * while its client is slowed, the socket is not read, and TCP tells the client to wait.
  */
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../core/clock.ts';
-import { FrameReader, type FrameRun } from './frames.ts';
+import type { Clock } from '../../core/clock.ts';
+import { FrameReader, type FrameRun } from '../packets/frames.ts';
+import type { PacketCheck } from '../packets/packets.ts';
+import { Violation } from '../packets/violation.ts';
 import type { Pace } from './pace.ts';
-import type { PacketCheck } from './packets.ts';
 import type { ReadAhead, Sender } from './read-ahead.ts';
-import { Violation } from './violation.ts';
 
 const maxReadAheadBytes = 64 * 1024;
 /** What the broker is given more of when all clients together have as much waiting as they may. */

@@ -6,10 +6,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Clock } from '../core/clock.ts';
-import type { ClosedReason } from '../core/reasons.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { ClosedReason } from '../../core/reasons.ts';
+import type { Arrival, Wire } from '../connection/wire.ts';
 import { socketBufferBytes } from './listener.ts';
-import type { Arrival, Wire } from './wire.ts';
 
 const subprotocol = 'mqtt';
 

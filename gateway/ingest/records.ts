@@ -1,9 +1,9 @@
 /** A PUBLISH as a record of the raw topic: payload untouched, key and partition from the topic, `ingest.id` set once. */
-import type { NewRecord } from '../bus/port.ts';
-import { partitionOf } from '../core/partition.ts';
-import { deviceKey } from '../core/reading.ts';
-import { type Route, routeOf } from '../core/route.ts';
-import { headers } from '../core/topics.ts';
+import type { NewRecord } from '../../bus/port.ts';
+import { partitionOf } from '../../core/partition.ts';
+import { deviceKey } from '../../core/reading.ts';
+import { type Route, routeOf } from '../../core/route.ts';
+import { headers } from '../../core/topics.ts';
 
 /** Topics of a fleet are few. At the bound the cache starts again from nothing. */
 const maxCachedTopics = 100_000;

@@ -3,8 +3,8 @@
  * packets no socket is read before the broker asks for more. Over the bound on packets that have not come whole, the
  * connection goes whose packet has been on its way the longest: who sends at all is faster than who only begins.
  */
-import type { ClosedReason } from '../core/reasons.ts';
-import type { GatewayOptions } from './options.ts';
+import type { ClosedReason } from '../../core/reasons.ts';
+import type { GatewayOptions } from '../options.ts';
 
 export type ReadAheadLimits = Pick<GatewayOptions, 'maxReadAheadBytes' | 'maxUnfinishedBytes'>;
 

@@ -3,8 +3,8 @@
  * come while the first is held, and its own memory of packet ids ends with the connection.
  */
 import { createHash } from 'node:crypto';
+import type { GatewayOptions } from '../options.ts';
 import type { Ack } from './acks.ts';
-import type { GatewayOptions } from './options.ts';
 import type { Publish } from './records.ts';
 
 interface Taken {

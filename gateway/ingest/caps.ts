@@ -6,11 +6,11 @@
  * refused (CONNACK 3), and the gateway is not ready; who is below its share still goes on, so that all together hold at
  * most twice the cap.
  */
-import type { GatewayLedger } from '../core/ledger.ts';
+import type { GatewayLedger } from '../../core/ledger.ts';
+import type { GatewayOptions } from '../options.ts';
+import { type FrameRun, splitRun } from '../packets/frames.ts';
+import { packetType } from '../packets/packets.ts';
 import type { AckQueue, Total } from './acks.ts';
-import { type FrameRun, splitRun } from './frames.ts';
-import type { GatewayOptions } from './options.ts';
-import { packetType } from './packets.ts';
 
 export type HeldLimits = Pick<
   GatewayOptions,

@@ -1,7 +1,7 @@
 /** Tries a call again until it succeeds or the gateway gives up. Says once that it fails, and once that it works again. */
-import type { Clock } from '../core/clock.ts';
-import { messageOf, SluiceError } from '../core/errors.ts';
-import type { Logger } from '../core/log.ts';
+import type { Clock } from '../../core/clock.ts';
+import { messageOf, SluiceError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
 
 const firstPauseMs = 50;
 const longestPauseMs = 2000;

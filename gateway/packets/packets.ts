@@ -2,7 +2,7 @@
  * What MQTT 3.1.1 and the limits ask of a packet, checked on its bytes before the broker parses them: whatever is wrong
  * with a packet is found here, under one name, and the broker sees only what is well-formed.
  */
-import type { GatewayOptions } from './options.ts';
+import type { GatewayOptions } from '../options.ts';
 import { isText } from './text.ts';
 import { Violation } from './violation.ts';
 

@@ -3,8 +3,8 @@
  * Counted when it is read, so once per segment and not per message: a segment that is over the rate is taken whole, and
  * the pause after it makes up for that.
  */
-import type { GatewayOptions } from './options.ts';
-import { TokenBucket } from './token-bucket.ts';
+import type { GatewayOptions } from '../options.ts';
+import { TokenBucket } from '../token-bucket.ts';
 
 export type PaceLimits = Pick<GatewayOptions, 'maxMessagesPerSecond' | 'maxBytesPerSecond'>;
 

@@ -5,12 +5,12 @@
  */
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
-import type { Clock } from '../core/clock.ts';
-import type { Logger } from '../core/log.ts';
-import type { Closed } from './closed.ts';
-import { Reloaded } from './identity/reloaded.ts';
-import type { GatewayOptions } from './options.ts';
-import type { Arrival } from './wire.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Closed } from '../closed.ts';
+import type { Arrival } from '../connection/wire.ts';
+import { Reloaded } from '../identity/reloaded.ts';
+import type { GatewayOptions } from '../options.ts';
 
 export interface TlsContext {
   readonly files: GatewayOptions['tls'] & { readonly cert: string; readonly key: string };

@@ -2,22 +2,22 @@
  * Hold → append → acknowledge. From the moment a message is taken it is ours: it is appended though its client leaves,
  * and its acknowledgement is released when the bus has it durably, in the order of its client's messages.
  */
-import type { Bus, NewRecord } from '../bus/port.ts';
-import type { Clock } from '../core/clock.ts';
-import { endsWithin } from '../core/deadline.ts';
-import { messageOf, RecordsRefusedError } from '../core/errors.ts';
-import { count, emptyGatewayLedger, type GatewayLedger } from '../core/ledger.ts';
-import type { Logger } from '../core/log.ts';
-import type { TopicNames } from '../core/topics.ts';
+import type { Bus, NewRecord } from '../../bus/port.ts';
+import type { Clock } from '../../core/clock.ts';
+import { endsWithin } from '../../core/deadline.ts';
+import { messageOf, RecordsRefusedError } from '../../core/errors.ts';
+import { count, emptyGatewayLedger, type GatewayLedger } from '../../core/ledger.ts';
+import type { Logger } from '../../core/log.ts';
+import type { TopicNames } from '../../core/topics.ts';
+import type { GatewayOptions } from '../options.ts';
+import { Detour } from '../spool/detour.ts';
+import type { Spool } from '../spool/spool.ts';
 import { AckTimes } from './ack-times.ts';
 import type { Ack, AckQueue, Release } from './acks.ts';
 import { Caps } from './caps.ts';
 import { notAppendable } from './dead-letter.ts';
 import { type Appended, Lane, type Refused } from './lane.ts';
-import type { GatewayOptions } from './options.ts';
 import { type Place, type Publish, RecordMaker, tick } from './records.ts';
-import { Detour } from './spool/detour.ts';
-import type { Spool } from './spool/spool.ts';
 import { type Batch, turnOf } from './turns.ts';
 
 /** Messages held for so long say that the bus stalls, also when it has not said so. */

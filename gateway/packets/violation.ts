@@ -1,5 +1,5 @@
 /** A client broke a rule of MQTT or one of our limits: its connection is closed. */
-import type { ClosedReason } from '../core/reasons.ts';
+import type { ClosedReason } from '../../core/reasons.ts';
 
 export class Violation extends Error {
   readonly reason: ClosedReason;

@@ -3,11 +3,11 @@
  * well is appended again, the very same one, before any other: the counters in `ingest.id`, which are given when a batch is
  * made, must rise within a partition, and the processor takes one that does not for a repetition.
  */
-import type { NewRecord } from '../bus/port.ts';
-import type { Clock } from '../core/clock.ts';
-import type { Logger } from '../core/log.ts';
+import type { NewRecord } from '../../bus/port.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/log.ts';
+import type { GatewayOptions } from '../options.ts';
 import type { Ack } from './acks.ts';
-import type { GatewayOptions } from './options.ts';
 import { Retry } from './retry.ts';
 import { type Batch, Turns } from './turns.ts';
 

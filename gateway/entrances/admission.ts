@@ -4,11 +4,11 @@
  * refused devices would only come again.
  */
 import type { Socket } from 'node:net';
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Closed } from '../closed.ts';
+import type { GatewayOptions } from '../options.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import { Addresses } from './addresses.ts';
-import type { Closed } from './closed.ts';
-import type { GatewayOptions } from './options.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 const everyMs = 10;
 

@@ -4,7 +4,7 @@
  * are appended in the order of arrival, also after a stall. One that floods lines up behind the others, by as much as it
  * may hold, and has what they leave.
  */
-import type { NewRecord } from '../bus/port.ts';
+import type { NewRecord } from '../../bus/port.ts';
 import type { Ack, AckQueue } from './acks.ts';
 import type { Place } from './records.ts';
 

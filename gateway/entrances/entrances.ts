@@ -4,17 +4,17 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Server, Socket } from 'node:net';
-import type { Clock } from '../core/clock.ts';
-import type { Logger } from '../core/log.ts';
-import type { GatewayStatus } from '../core/status.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/log.ts';
+import type { GatewayStatus } from '../../core/status.ts';
+import { isOpen } from '../auth.ts';
+import type { Closed } from '../closed.ts';
+import type { Arrival } from '../connection/wire.ts';
+import type { GatewayOptions } from '../options.ts';
 import { Admission } from './admission.ts';
-import { isOpen } from './auth.ts';
-import type { Closed } from './closed.ts';
 import { type Address, addressOf, listen } from './listener.ts';
-import type { GatewayOptions } from './options.ts';
 import { TlsHandshakes } from './tls.ts';
 import { WebSockets, type WireEvents } from './websocket.ts';
-import type { Arrival } from './wire.ts';
 
 export interface EntrancesContext extends WireEvents {
   readonly options: GatewayOptions;

@@ -1,6 +1,6 @@
 /** What the bus refuses for good, as a record of the DLQ. */
-import type { NewRecord } from '../bus/port.ts';
-import { headers } from '../core/topics.ts';
+import type { NewRecord } from '../../bus/port.ts';
+import { headers } from '../../core/topics.ts';
 
 /** Well below what the DLQ takes, whatever the reason of the refusal was. */
 const maxValueBytes = 512 * 1024;

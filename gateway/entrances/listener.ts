@@ -1,9 +1,9 @@
 /** A TCP port of the gateway. Connections come paused: nothing of them is read before they are let in. */
 import { once } from 'node:events';
 import { createServer, type DropArgument, type Server, type Socket } from 'node:net';
-import { messageOf, SluiceError } from '../core/errors.ts';
-import type { Logger } from '../core/log.ts';
-import type { Closed } from './closed.ts';
+import { messageOf, SluiceError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Closed } from '../closed.ts';
 
 export interface ListenerContext {
   /** What is spoken there, and the variable that names another port: for messages. */
