@@ -10,7 +10,7 @@ import { EmbeddedBus } from './bus/embedded.ts';
 import { KafkaBus } from './bus/kafka.ts';
 import type { Bus, DiskBus } from './bus/port.ts';
 import { type Clock, systemClock } from './core/clock.ts';
-import type { Config } from './core/config.ts';
+import type { Config } from './core/config-schema.ts';
 import { endsWithin } from './core/deadline.ts';
 import { messageOf, SluiceError } from './core/errors.ts';
 import type { Logger } from './core/log.ts';

@@ -1,7 +1,8 @@
 /** The bus and the configuration that a measured process uses, opened by the benchmark itself. */
 import type { Bus } from '../bus/port.ts';
 import { systemClock } from '../core/clock.ts';
-import { type Config, resolveConfig } from '../core/config.ts';
+import { resolveConfig } from '../core/config.ts';
+import type { Config } from '../core/config-schema.ts';
 import { silentLogger } from '../core/log.ts';
 import { openBus, setUp } from '../pipeline.ts';
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { type Config, resolveConfig } from '../core/config.ts';
+import { resolveConfig } from '../core/config.ts';
+import type { Config } from '../core/config-schema.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 
 const defaultFile = 'sluice.yaml';

@@ -1,6 +1,6 @@
 import { type DestinationStream, pino } from 'pino';
 import { default as pretty } from 'pino-pretty';
-import type { Config } from '../core/config.ts';
+import type { Config } from '../core/config-schema.ts';
 import type { Logger } from '../core/log.ts';
 
 /** Logs go to standard error: standard output belongs to what a command was asked to print. */

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import type { Config } from '../core/config.ts';
+import type { Config } from '../core/config-schema.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { parseRules, type Rule } from '../processors/rules/file.ts';
 

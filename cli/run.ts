@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Config } from '../core/config.ts';
+import type { Config } from '../core/config-schema.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { isOpen } from '../gateway/auth.ts';

@@ -2,7 +2,7 @@ import { createReadStream, existsSync, readdirSync, writeFileSync } from 'node:f
 import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
 import { systemClock } from '../core/clock.ts';
-import type { Config } from '../core/config.ts';
+import type { Config } from '../core/config-schema.ts';
 import { durationMs } from '../core/duration.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { topicNames } from '../core/topics.ts';

@@ -1,4 +1,4 @@
-import type { Config } from '../core/config.ts';
+import type { Config } from '../core/config-schema.ts';
 
 /** Settings of the gateway; their defaults are those of `mqtt` in `core/config.ts`. */
 export interface GatewayOptions {

@@ -1,7 +1,7 @@
 /** The flags about broker, connections and their bounds: the same for fleets and for a replay. */
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { count } from '../../core/config.ts';
+import { count } from '../../core/config-schema.ts';
 import { durationMs } from '../../core/duration.ts';
 import { messageOf } from '../../core/errors.ts';
 import { defaultSimulatorOptions as defaults, type SimulatorOptions, type Tls } from '../../simulator/options.ts';

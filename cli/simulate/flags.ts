@@ -1,6 +1,6 @@
 /** The flags of `sluice simulate`: what they change of a scenario, and how it is run. */
 import { z } from 'zod';
-import { count } from '../../core/config.ts';
+import { count } from '../../core/config-schema.ts';
 import { durationMs } from '../../core/duration.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { parseShortFaults } from '../../simulator/faults/spec.ts';

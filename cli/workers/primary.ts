@@ -1,7 +1,7 @@
 /** `sluice gateway` with several workers: the process that an operator starts, asks and ends. It takes no message itself. */
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../core/clock.ts';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config-schema.ts';
 import { WebServer } from '../../web/server.ts';
 import { announce } from '../announce.ts';
 import { endOfRun } from '../end-of-run.ts';

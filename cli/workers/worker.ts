@@ -1,6 +1,6 @@
 /** One of the workers of `sluice gateway`: a gateway without an HTTP address of its own. Its primary asks for it, and ends it. */
 import cluster, { type Worker } from 'node:cluster';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config-schema.ts';
 import type { Pipeline } from '../../pipeline.ts';
 import { endOfRun } from '../end-of-run.ts';
 import { makeLogger } from '../logger.ts';

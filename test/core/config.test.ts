@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { configReference, configSchema, environment, resolveConfig, withoutSecrets } from '../../core/config.ts';
+import { configReference, resolveConfig, withoutSecrets } from '../../core/config.ts';
+import { configSchema, environment } from '../../core/config-schema.ts';
 import { SluiceError } from '../../core/errors.ts';
 
 function resolve(over: Partial<Parameters<typeof resolveConfig>[0]> = {}) {

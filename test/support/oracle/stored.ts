@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { InfluxDB } from '@influxdata/influxdb-client';
-import type { Config } from '../../../core/config.ts';
+import type { Config } from '../../../core/config-schema.ts';
 import type { Fields, FieldValue } from '../../../core/reading.ts';
 import { emissionDifference } from './compare.ts';
 import { type Emission, placeOf } from './emissions.ts';
