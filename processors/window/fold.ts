@@ -84,7 +84,7 @@ export class Fold {
 
   /** Of at least one value. Changes nothing. */
   summary(): Summary {
-    const moments = (this.#digested?.moments.copy() ?? new Moments()).add(this.#values);
+    const moments = (this.#digested?.moments.copy() ?? new Moments()).addAll(this.#values);
     const { count, sum, min, max, stddev } = moments;
     const percentile = this.#percentiles(moments);
     return {
@@ -114,7 +114,7 @@ export class Fold {
 
   #digestValues(): void {
     const { moments = new Moments(), digest = null } = this.#digested ?? {};
-    this.#digested = { moments: moments.add(this.#values), digest: withValues(digest, this.#values) };
+    this.#digested = { moments: moments.addAll(this.#values), digest: withValues(digest, this.#values) };
     this.#values = [];
   }
 

@@ -22,22 +22,26 @@ export class Moments {
     return this.count < 2 ? 0 : Math.sqrt(this.#m2 / (this.count - 1));
   }
 
-  add(values: readonly number[]): this {
-    if (this.count === 0 && values.length > 0) this.#base = values[0]!;
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i]!;
-      this.#addToSum(value);
-      if (value < this.min) this.min = value;
-      if (value > this.max) this.max = value;
-      const offset = value - this.#base;
-      const delta = offset - this.#mean;
-      this.#mean += delta / ++this.count;
-      this.#m2 += delta * (offset - this.#mean);
-    }
+  add(value: number): void {
+    if (this.count === 0) this.#base = value;
+    this.#addToSum(value);
+    if (value < this.min) this.min = value;
+    if (value > this.max) this.max = value;
+    const offset = value - this.#base;
+    const delta = offset - this.#mean;
+    this.#mean += delta / ++this.count;
+    this.#m2 += delta * (offset - this.#mean);
+  }
+
+  addAll(values: readonly number[]): this {
+    for (let i = 0; i < values.length; i++) this.add(values[i]!);
     return this;
   }
 
+  /** Takes over what another holds. */
   merge(other: Moments): void {
+    if (other.count === 0) return;
+    if (this.count === 0) this.#base = other.#base;
     const count = this.count + other.count;
     const delta = other.#base - this.#base + (other.#mean - this.#mean);
     this.#m2 += other.#m2 + delta * delta * this.count * (other.count / count);
@@ -70,11 +74,13 @@ export class Moments {
 
   save(to: StateWriter): void {
     to.uint(this.count);
+    if (this.count === 0) return;
     for (const part of [this.min, this.max, this.#sum, this.#lost, this.#base, this.#mean, this.#m2]) to.double(part);
   }
 
   load(from: StateReader): this {
     this.count = from.uint();
+    if (this.count === 0) return this;
     this.min = from.double();
     this.max = from.double();
     this.#sum = from.double();

@@ -3,7 +3,7 @@ import type { Aggregate } from '../../../core/windows-config.ts';
 import type { StateReader, StateWriter } from '../../codec.ts';
 import { Fold } from '../fold.ts';
 import { CounterReadings, Increase } from './increase.ts';
-import { Moments } from './moments.ts';
+import { TimedMoments } from './timed-moments.ts';
 
 /** What the aggregates of an entry need to be kept: nothing else is. */
 export class Plan {
@@ -25,13 +25,13 @@ export class Plan {
 /** Of readings in order of their time. Mergeable with what came after them. */
 export class Totals {
   readonly #plan: Plan;
-  readonly #moments: Moments | null;
+  readonly #moments: TimedMoments | null;
   readonly #fold: Fold | null;
   readonly #increase: Increase | null;
 
   constructor(
     plan: Plan,
-    moments = plan.moments ? new Moments() : null,
+    moments = plan.moments ? new TimedMoments() : null,
     fold = plan.percentiles ? new Fold() : null,
     increase = plan.counter ? new Increase() : null,
   ) {
@@ -79,13 +79,13 @@ export class Totals {
 /** Of readings in any order: what a slice of a window holds. */
 export class SliceTotals {
   readonly #plan: Plan;
-  readonly #moments: Moments | null;
+  readonly #moments: TimedMoments | null;
   readonly #fold: Fold | null;
   readonly #counter: CounterReadings | null;
 
   constructor(plan: Plan) {
     this.#plan = plan;
-    this.#moments = plan.moments ? new Moments() : null;
+    this.#moments = plan.moments ? new TimedMoments() : null;
     this.#fold = plan.percentiles ? new Fold() : null;
     this.#counter = plan.counter ? new CounterReadings() : null;
   }
