@@ -1,5 +1,6 @@
 /** The clients that are connected, and what becomes of what they send: what the broker asks its hooks, answered. */
 import type { Clock } from '../core/clock.ts';
+import { endsWithin } from '../core/deadline.ts';
 import type { ClosedReason } from '../core/reasons.ts';
 import type { Asked, BrokerHooks, Refusal } from './broker.ts';
 import type { Closed } from './closed.ts';
@@ -116,9 +117,7 @@ export class Clients implements BrokerHooks {
       connection.end('gateway_closed');
       return isClosed;
     });
-    const allClosed = new AbortController();
-    await Promise.race([Promise.all(closed), this.#clock.sleep(deadlineMs, allClosed.signal)]);
-    allClosed.abort();
+    await endsWithin(this.#clock, deadlineMs, Promise.all(closed));
   }
 
   /** Who may what has changed: holds for those who are here, too. Who is no one any more is closed. */
