@@ -8,7 +8,8 @@ import type { ProcessingOptions } from './options.ts';
 import { rawSeries } from './points.ts';
 import { DeviceRules, type Raise } from './rules/device-rules.ts';
 import type { Rule } from './rules/file.ts';
-import { type Level, minuteStartUs } from './window/levels.ts';
+import type { Level } from './window/levels.ts';
+import { minuteStartUs } from './window/minute.ts';
 import { DeviceRollups, type Windowed } from './window/rollups.ts';
 import type { Emit, Windower, WindowerKind } from './window/windower.ts';
 

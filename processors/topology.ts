@@ -26,7 +26,8 @@ import { rfc3339 } from './rfc3339.ts';
 import { endedAlert } from './rules/alerts.ts';
 import type { Rule } from './rules/file.ts';
 import { windowersOf } from './window/custom/windowers.ts';
-import { days, levelsOf, minuteStartUs, minuteUs } from './window/levels.ts';
+import { days, levelsOf } from './window/levels.ts';
+import { minuteStartUs, minuteUs } from './window/minute.ts';
 
 /** 2000-01-01: a device that says an earlier time has a clock that was never set. */
 const oldestUs = 946_684_800_000_000;

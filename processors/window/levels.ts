@@ -1,18 +1,9 @@
 /** The levels of rollups: 1m → 1h → 1d, each made from the one below. Windows are told in whole minutes since the epoch. */
 import type { RollupEvery } from '../../store/port.ts';
 import type { ProcessingOptions } from '../options.ts';
+import { minuteUs } from './minute.ts';
 import { daysIn } from './time-zone.ts';
 import type { WindowHead } from './window.ts';
-
-export const minuteUs = 60_000_000;
-
-export function minuteOf(timeUs: number): number {
-  return Math.floor(timeUs / minuteUs);
-}
-
-export function minuteStartUs(timeUs: number): number {
-  return minuteOf(timeUs) * minuteUs;
-}
 
 export interface Level {
   readonly every: RollupEvery;

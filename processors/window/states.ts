@@ -8,9 +8,9 @@ import type { Series } from '../../store/port.ts';
 import type { StateReader, StateWriter } from '../codec.ts';
 import { maxFieldsPerDevice } from './custom/entry.ts';
 import { TimedValues } from './custom/timed-values.ts';
+import { minuteStartUs, minuteUs } from './minute.ts';
 import type { Emit, Windower, WindowerKind } from './windower.ts';
 
-const minuteUs = 60_000_000;
 /** Of a state's text, which is a tag. */
 const maxStateBytes = 64;
 /** Of one field in one minute; further ones are counted as one. */
@@ -117,7 +117,7 @@ class StateMinutes implements Windower {
       if (minute.endUs <= timeUs) break;
       if (minute.startUs <= timeUs) return minute;
     }
-    const startUs = Math.floor(timeUs / minuteUs) * minuteUs;
+    const startUs = minuteStartUs(timeUs);
     const endUs = startUs + minuteUs;
     const minute: Minute = { startUs, endUs, phase: endUs <= watermarkUs ? 'final' : 'open', cells: new Map() };
     this.#minutes.splice(at, 0, minute);

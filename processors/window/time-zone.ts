@@ -1,6 +1,7 @@
 /** Where days begin and end in a time zone: at a change to or from summer time one has 23 or 25 hours. */
+import { minuteUs } from './minute.ts';
+
 const dayMinutes = 1440;
-const minuteUs = 60_000_000;
 const minuteMs = 60_000;
 /** Local midnight is at most so far from that of UTC. */
 const maxOffsetMinutes = 16 * 60;

@@ -2,7 +2,7 @@
 import type { Series } from '../../store/port.ts';
 import { StateReader, type StateWriter } from '../codec.ts';
 import { Fold } from './fold.ts';
-import { minuteUs } from './levels.ts';
+import { minuteUs } from './minute.ts';
 
 /**
  * `open`; closed `provisional`ly because the device is silent (a later reading opens it again); or `final` once the

@@ -1,7 +1,7 @@
 /** Where windows begin and end: time without gaps, cut into pieces. All in integer microseconds. */
+import { minuteUs } from '../minute.ts';
 import { daysIn } from '../time-zone.ts';
 
-const minuteUs = 60_000_000;
 export const dayUs = 1440 * minuteUs;
 
 export interface Grid {
