@@ -11,6 +11,7 @@ import { startInflux } from '../test/support/influx-server.ts';
 import { startKafka } from '../test/support/kafka-server.ts';
 import { measureFairness } from './fairness.ts';
 import { measureClients, measureGateway, paced, saturated } from './gateway.ts';
+import { measureFleets } from './fleet.ts';
 import { measureIdle } from './idle.ts';
 import { measureProcessor } from './processor.ts';
 import { soak } from './soak.ts';
@@ -39,6 +40,7 @@ if (flags.help) {
                    gateway    the gateway saturated over 100 connections
                    paced      the gateway at 6,000 msg/s over 200 connections
                    processor  the processor
+                   fleet      the processor with 1,000 to 100,000 devices that report 6 and 60 times a minute
                    clients    the gateway over 1,000 connections: saturated, at 20,000 msg/s, and at half of that
                    idle       memory of the gateway for clients that say nothing
                    fairness   what a device that floods does to the acknowledgements of others
@@ -51,9 +53,11 @@ if (flags.help) {
   process.exit(0);
 }
 
+type EnvOf = (part: string) => Record<string, string>;
+
 /** What a run is measured on: the environment of each measured part, with topics and buckets of its own. */
 async function openServices(): Promise<{
-  env(part: string): Record<string, string>;
+  env: EnvOf;
   names: string;
   close(): Promise<void>;
 }> {
@@ -90,10 +94,11 @@ async function openServices(): Promise<{
 }
 
 const messages = Number(flags.messages);
-const parts: Record<string, (env: Record<string, string>) => Promise<object>> = {
+const parts: Record<string, (env: Record<string, string>, envOf: EnvOf) => Promise<object>> = {
   gateway: (env) => measureGateway(env, messages, saturated),
   paced: (env) => measureGateway(env, messages, paced),
   processor: (env) => measureProcessor(env, messages),
+  fleet: (_, envOf) => measureFleets(envOf, messages),
   clients: (env) => measureClients(env, messages),
   idle: (env) => measureIdle(env, Number(flags.clients)),
   fairness: (env) => measureFairness(env, Number(flags.seconds)),
@@ -108,7 +113,7 @@ try {
   const results: Record<string, object> = {};
   if (flags.soak === undefined) {
     for (const part of flags.only === undefined ? usualParts : [flags.only])
-      results[part] = await parts[part]!(services.env(part));
+      results[part] = await parts[part]!(services.env(part), services.env);
   } else {
     results.soak = await soak(services.env('soak'), Number(flags.soak), Number(flags.rate));
   }

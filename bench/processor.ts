@@ -14,17 +14,28 @@ export interface ProcessorFigures {
   readonly peakMemoryMiB: number;
 }
 
-const devices = 1000;
+export interface Load {
+  readonly devices: number;
+  /** Of one device, in event time. */
+  readonly readingsPerMinute: number;
+}
+
+export const usualLoad: Load = { devices: 1000, readingsPerMinute: 60 };
+
 const batchRecords = 5000;
 
-export async function measureProcessor(env: Record<string, string>, messages: number): Promise<ProcessorFigures> {
+export async function measureProcessor(
+  env: Record<string, string>,
+  messages: number,
+  load: Load = usualLoad,
+): Promise<ProcessorFigures> {
   await setUpTopics(env);
   const bus = await openBenchBus(env);
   const topics = topicNames(configOf(env).topics.prefix);
   const warmUp = Math.ceil(messages / 5);
   const position = await followPositions(bus, topics.pipelineStatus);
   const before = position();
-  await fill(bus, topics.raw, warmUp + messages);
+  await fill(bus, topics.raw, warmUp + messages, load);
   const processor = await startRole(['processor'], env);
   try {
     const atWarm = await sampleAt(before + warmUp, position, processor.pid);
@@ -41,17 +52,18 @@ export async function measureProcessor(env: Record<string, string>, messages: nu
   }
 }
 
-/** One reading per device and second, all devices in turn. */
-async function fill(bus: Bus, topic: string, messages: number): Promise<void> {
+/** All devices in turn, evenly spread over the time between two readings of one; the newest reading is of now. */
+async function fill(bus: Bus, topic: string, messages: number, { devices, readingsPerMinute }: Load): Promise<void> {
   const partitions = await bus.partitionCount(topic);
   const names = Array.from({ length: devices }, (_, i) => `d${i}`);
   const partitionsOf = names.map((name) => partitionOf(`bench/${name}`, partitions));
-  const firstMs = systemClock.nowMs() - Math.ceil(messages / devices) * 1000;
+  const everyMs = 60_000 / readingsPerMinute;
+  const firstMs = systemClock.nowMs() - Math.ceil(messages / devices) * everyMs;
   let batch: NewRecord[] = [];
   for (let n = 0; n < messages; n++) {
     const device = n % devices;
     const seq = Math.floor(n / devices);
-    const ts = firstMs + seq * 1000 + device;
+    const ts = Math.floor(firstMs + seq * everyMs + (device / devices) * everyMs);
     const payload = `{"ts":${ts},"seq":${seq},"temperature":${20 + (n % 100) / 10},"humidity":${40 + (n % 37)}}`;
     batch.push({
       key: `bench/${names[device]}`,

@@ -13,7 +13,7 @@ import type { Point, Refusal, Store } from '../store/port.ts';
 import type { StateWriter } from './codec.ts';
 import type { ProcessorOptions } from './options.ts';
 import type { Patience } from './patience.ts';
-import { alertPoint, newestPoints, pointKey } from './points.ts';
+import { alertPoint, isRevised, newestPoints, pointKey } from './points.ts';
 import { alertRecord, alertStateRecords, deadLetterRecord, lateRecord } from './records.ts';
 import type { Rule } from './rules/file.ts';
 import { SettleList } from './settle.ts';
@@ -204,7 +204,8 @@ export class PartitionTask {
     const { store, clock, patience, counters } = this.#context;
     const raw = outputs.raw.map(({ point }) => point);
     const rollups = newestPoints(outputs.rollups);
-    memory.points.writing(rollups, clock.nowMs());
+    const revised = rollups.filter(isRevised);
+    memory.points.writing(revised, clock.nowMs());
     const again = memory.points.due(clock.nowMs());
     const alerts = outputs.alerts.map(({ alert, timeUs }) => alertPoint(alert, timeUs));
     const points = [...raw, ...rollups, ...alerts, ...again];
@@ -213,7 +214,7 @@ export class PartitionTask {
         batch,
         'store',
         () => store.write(points),
-        () => memory.points.unknownOutcome(rollups, clock.nowMs()),
+        () => memory.points.unknownOutcome(revised, clock.nowMs()),
       );
       memory.points.settled(again);
       const refused = this.#takeRefusals(memory.topology, refusals, points);

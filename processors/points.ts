@@ -34,19 +34,29 @@ export function alertPoint(alert: Alert, timeUs: number): Point {
   };
 }
 
+/**
+ * Whether an older value of this rollup may have been written. The first value (`revision` 0) is the same whoever tells
+ * it, so no write of another processor, however late it arrives, can undo it.
+ */
+export function isRevised({ fields }: Point): boolean {
+  return fields.revision !== 0;
+}
+
 /** The newest value of each rollup: an older one of the same batch need not be written. */
 export function newestPoints(points: readonly Point[]): readonly Point[] {
-  if (points.length < 2) return points;
-  const bySeries = new Map<Series, Map<number, Point>>();
-  for (const point of points) {
-    let byTime = bySeries.get(point.series);
-    if (byTime === undefined) {
-      byTime = new Map();
-      bySeries.set(point.series, byTime);
+  const revised = new Map<Series, Set<number>>();
+  const newest: Point[] = [];
+  for (let i = points.length - 1; i >= 0; i--) {
+    const point = points[i]!;
+    const times = revised.get(point.series);
+    if (times?.has(point.timeUs)) continue;
+    if (isRevised(point)) {
+      if (times === undefined) revised.set(point.series, new Set([point.timeUs]));
+      else times.add(point.timeUs);
     }
-    byTime.set(point.timeUs, point);
+    newest.push(point);
   }
-  return [...bySeries.values()].flatMap((byTime) => [...byTime.values()]);
+  return newest.reverse();
 }
 
 /** The identity of a point as text. */
