@@ -1,6 +1,7 @@
 /** Records as the client wants and gives them. */
 import type { KafkaMessage } from 'kafkajs';
 import type { BusRecord, Headers, NewRecord } from '../port.ts';
+import { FetchedRecord } from './batch/decoder.ts';
 
 /** A message for the client: everything is decided, so that it is built once however often it is sent. */
 export interface OutgoingMessage {
@@ -20,7 +21,10 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-export function recordOf({ key, value, headers, timestamp, offset }: KafkaMessage, partition: number): BusRecord {
+export function recordOf(message: KafkaMessage, partition: number): BusRecord {
+  // Nearly always: only message formats from before Kafka 0.11 are taken apart by the client.
+  if (message instanceof FetchedRecord) return message.record(partition);
+  const { key, value, headers, timestamp, offset } = message;
   return {
     key: key === null ? '' : key.toString(),
     value,

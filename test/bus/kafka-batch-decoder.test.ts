@@ -9,6 +9,7 @@ import {
   makeDecoder,
   type RecordBatch,
 } from '../../bus/kafka/batch/decoder.ts';
+import { recordOf } from '../../bus/kafka/records.ts';
 import { randomStream } from '../../simulator/random.ts';
 
 const require = createRequire(import.meta.url);
@@ -97,6 +98,17 @@ describe('record batches of Kafka', () => {
       const source = new Source(batch);
       deepStrictEqual(inFull(await ours(source)), await theirs(new Source(batch)));
       expect(source.offset).toBe(batch.length);
+    }
+  });
+
+  test('have the same records for the bus, with and without the detour over the client', async () => {
+    for (let n = 0; n < 100; n++) {
+      const { records } = await ours(new Source(await someBatch()));
+      for (const record of records) {
+        const { key, value, headers, timestamp, offset } = record;
+        const message = { key, value, headers, timestamp, offset, attributes: 0 };
+        deepStrictEqual(record.record(3), recordOf(message, 3));
+      }
     }
   });
 
