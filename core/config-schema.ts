@@ -142,7 +142,7 @@ const topics = z.strictObject({
     .string()
     .regex(/^[a-z0-9.-]*$/)
     .default('iot.')
-    .describe('of every topic name'),
+    .describe('of every topic name, and of the default of processing.group'),
   partitions: count.default(12).describe('of per-device topics; fixed when they are created'),
   rawRetentionMs: durationMs.default(7 * DAY_MS).describe('age at which raw records go'),
   rawRetentionBytes: count.default(1024 * MiB).describe('size of one raw partition at which its oldest records go'),
@@ -154,7 +154,9 @@ const retention = z.strictObject({
 });
 
 const processing = z.strictObject({
-  group: text.default('sluice-processor').describe('consumer group of the processors'),
+  group: text
+    .default('iot.processor')
+    .describe('consumer group of the processors; by default it begins with topics.prefix'),
   outOfOrdernessMs: durationMs
     .default(5000)
     .describe('how far the watermark stays behind the newest event time of a device'),

@@ -38,6 +38,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     if (value !== undefined) place(merged, path, value, `flag for ${path}`, origin);
   }
 
+  groupBesideTopics(merged);
   const result = configSchema.safeParse(merged);
   if (!result.success) {
     for (const issue of result.error.issues) problems.push(describeIssue(issue, origin, sources.file?.name));
@@ -116,6 +117,13 @@ function place(tree: Tree, path: string, value: unknown, from: string, origin: M
   }
   node[last] = value;
   origin.set(path, from);
+}
+
+/** Pipelines that share a Kafka under prefixes of their own must not share a group: its leader knows its own topic only. */
+function groupBesideTopics(merged: Tree): void {
+  const { topics, processing = {} } = merged as { topics?: Tree; processing?: unknown };
+  if (typeof topics?.prefix !== 'string' || typeof processing !== 'object' || processing === null) return;
+  merged.processing = { group: `${topics.prefix}processor`, ...processing };
 }
 
 function describeIssue(issue: z.core.$ZodIssue, origin: Map<string, string>, file: string | undefined): string {

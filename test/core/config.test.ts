@@ -56,6 +56,16 @@ test('every variable can come from a file, and setting both is refused', () => {
   expect(() => resolve({ env })).toThrow('/run/token cannot be read');
 });
 
+test('the consumer group goes with the prefix of the topics, unless it is given', () => {
+  const group = (content: object, env = {}) =>
+    resolve({ file: { name: 'sluice.yaml', content }, env }).processing.group;
+  expect(group({})).toBe('iot.processor');
+  expect(group({ topics: { prefix: 'north.' } })).toBe('north.processor');
+  expect(group({ processing: { latenessMs: '1m' } }, { SLUICE_TOPIC_PREFIX: 'south.' })).toBe('south.processor');
+  expect(group({ topics: { prefix: 'north.' }, processing: { group: 'mine' } })).toBe('mine');
+  expect(() => group({ topics: { prefix: 'north.' }, processing: 'fast' })).toThrow('sluice.yaml: processing: ');
+});
+
 test('settings that need each other are checked', () => {
   expect(() => resolve({ env: { INFLUX_URL: 'http://127.0.0.1:8086' } })).toThrow('influx.token is missing');
   expect(() => resolve({ env: { SLUICE_MQTT_USERNAME: 'x' } })).toThrow('mqtt.password');
