@@ -16,6 +16,7 @@ import { closeThreads, openThreads, type Threads } from './embedded/threads.ts';
 import type {
   BatchHandler,
   BusRecord,
+  Committed,
   ConsumeOptions,
   Consumption,
   DiskBus,
@@ -149,8 +150,7 @@ export class EmbeddedBus implements DiskBus {
     maxRecords: number,
   ): Promise<{ records: BusRecord[]; endOffset: number }> {
     const { source } = this.#ready();
-    const partitionId = (await this.#topic(topic)).partitionIds[partition];
-    if (partitionId === undefined) throw new RangeError(`${topic} has no partition ${partition}`);
+    const partitionId = await this.#partitionId(topic, partition);
     const records: BusRecord[] = [];
     let position = fromOffset;
     for (;;) {
@@ -194,6 +194,16 @@ export class EmbeddedBus implements DiskBus {
     return { records, seconds: ageMs / 1_000 };
   }
 
+  async committed(topic: string, group: string): Promise<readonly (Committed | null)[]> {
+    const { reader } = this.#ready();
+    return reader.call('committed', { topicId: (await this.#topic(topic)).id, group });
+  }
+
+  async offsetAt(topic: string, partition: number, timestampMs: number): Promise<number> {
+    const { reader } = this.#ready();
+    return reader.call('offsetAt', { partitionId: await this.#partitionId(topic, partition), timestampMs });
+  }
+
   async kept(topic: string): Promise<readonly Kept[]> {
     const { reader } = this.#ready();
     return reader.call('kept', { topicId: (await this.#topic(topic)).id });
@@ -201,9 +211,7 @@ export class EmbeddedBus implements DiskBus {
 
   async trim(topic: string, partition: number, offset: number): Promise<void> {
     const { writer } = this.#ready();
-    const partitionId = (await this.#topic(topic)).partitionIds[partition];
-    if (partitionId === undefined) throw new RangeError(`${topic} has no partition ${partition}`);
-    await writer.call('trim', { partitionId, offset });
+    await writer.call('trim', { partitionId: await this.#partitionId(topic, partition), offset });
   }
 
   #ready(): Running {
@@ -214,6 +222,12 @@ export class EmbeddedBus implements DiskBus {
   #unusable(): SluiceError {
     const state = this.#closed === null ? 'not started' : 'closed';
     return new SluiceError('BUS_UNAVAILABLE', `the embedded bus on ${this.#options.file} is ${state}`);
+  }
+
+  async #partitionId(topic: string, partition: number): Promise<number> {
+    const id = (await this.#topic(topic)).partitionIds[partition];
+    if (id === undefined) throw new RangeError(`${topic} has no partition ${partition}`);
+    return id;
   }
 
   /** Every caller awaits the same promise, so that appends go on in the order in which they came. */

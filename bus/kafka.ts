@@ -17,7 +17,17 @@ import { connectProducer } from './kafka/producer.ts';
 import { TopicFollower, TopicReader } from './kafka/reader.ts';
 import { type OutgoingMessage, outgoing } from './kafka/records.ts';
 import { createServedTopics } from './kafka/topics.ts';
-import type { BatchHandler, Bus, BusRecord, ConsumeOptions, Consumption, Following, Lag, NewRecord } from './port.ts';
+import type {
+  BatchHandler,
+  Bus,
+  BusRecord,
+  Committed,
+  ConsumeOptions,
+  Consumption,
+  Following,
+  Lag,
+  NewRecord,
+} from './port.ts';
 
 export interface KafkaBusOptions {
   readonly brokers: readonly string[];
@@ -228,6 +238,29 @@ export class KafkaBus implements Bus {
     }
     const seconds = records === 0 ? 0 : Math.max(0, this.#options.clock.nowMs() - oldestMs) / 1000;
     return { records, seconds: Number.isFinite(seconds) ? seconds : 0 };
+  }
+
+  async committed(topic: string, group: string): Promise<readonly (Committed | null)[]> {
+    const count = await this.partitionCount(topic);
+    const [found] = await this.#asking('the commits cannot be read', () =>
+      this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
+    );
+    const committed: (Committed | null)[] = Array.from({ length: count }, () => null);
+    for (const { partition, offset, metadata } of found?.partitions ?? []) {
+      if (Number(offset) >= 0) committed[partition] = { offset: Number(offset), metadata: metadata ?? '' };
+    }
+    return committed;
+  }
+
+  async offsetAt(topic: string, partition: number, timestampMs: number): Promise<number> {
+    await this.partitionCount(topic);
+    const found = await this.#asking('offsets cannot be found by time', () =>
+      // Negative times are questions of another kind.
+      this.#admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, timestampMs)),
+    );
+    const offset = found.find((each) => each.partition === partition)?.offset;
+    if (offset === undefined) throw new RangeError(`${topic} has no partition ${partition}`);
+    return Number(offset);
   }
 
   async #connect(): Promise<void> {

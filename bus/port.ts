@@ -149,6 +149,15 @@ export interface Bus {
   ): Promise<Following>;
 
   lag(topic: string, group: string): Promise<Lag>;
+
+  /** What a group has committed, by partition number; `null` where it has not. Outside the group, and changing nothing. */
+  committed(topic: string, group: string): Promise<readonly (Committed | null)[]>;
+
+  /**
+   * Where to read from to miss nothing since a time: no record of the partition before this offset has that timestamp or
+   * a later one. Some after it may be older. The end offset when there is none.
+   */
+  offsetAt(topic: string, partition: number, timestampMs: number): Promise<number>;
 }
 
 /** What a partition holds. */

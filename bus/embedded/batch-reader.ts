@@ -1,5 +1,5 @@
 import type { StatementSync } from 'node:sqlite';
-import type { Kept } from '../port.ts';
+import type { Committed, Kept } from '../port.ts';
 import type { Database } from './database.ts';
 import { startOfRecord, timestampMsAt } from './packing.ts';
 import type { FetchArgs, Fetched } from './protocol.ts';
@@ -8,7 +8,7 @@ import type { FetchArgs, Fetched } from './protocol.ts';
 const FETCH_BYTES = 1024 * 1024;
 
 type BatchRow = { base_offset: number; end_offset: number; records: Uint8Array };
-type PositionRow = { id: number; next_offset: number; committed_offset: number | null };
+type PositionRow = { id: number; next_offset: number; committed_offset: number | null; metadata: string | null };
 
 export class BatchReader {
   readonly #database: Database;
@@ -16,6 +16,7 @@ export class BatchReader {
   readonly #endOffset: StatementSync;
   readonly #positions: StatementSync;
   readonly #kept: StatementSync;
+  readonly #offsetAt: StatementSync;
 
   constructor(database: Database) {
     this.#database = database;
@@ -28,15 +29,20 @@ export class BatchReader {
     );
     this.#endOffset = database.sqlite.prepare('SELECT next_offset FROM partitions WHERE id = ?');
     this.#positions = database.sqlite.prepare(
-      `SELECT partitions.id, next_offset, committed_offset FROM partitions
+      `SELECT partitions.id, next_offset, committed_offset, metadata FROM partitions
        LEFT JOIN groups ON groups.topic_id = partitions.topic_id AND groups.name = ?2
        LEFT JOIN leases ON leases.group_id = groups.id AND leases.partition_id = partitions.id
-       WHERE partitions.topic_id = ?1`,
+       WHERE partitions.topic_id = ?1 ORDER BY partition`,
     );
     this.#kept = database.sqlite.prepare(
       `SELECT bytes, next_offset AS endOffset, coalesce(
          (SELECT min(base_offset) FROM batches WHERE partition_id = partitions.id), next_offset) AS firstOffset
        FROM partitions WHERE topic_id = ? ORDER BY partition`,
+    );
+    this.#offsetAt = database.sqlite.prepare(
+      `SELECT coalesce(
+         (SELECT base_offset FROM batches WHERE partition_id = ?1 AND newest_ms >= ?2 ORDER BY base_offset LIMIT 1),
+         (SELECT next_offset FROM partitions WHERE id = ?1)) AS found`,
     );
   }
 
@@ -83,6 +89,17 @@ export class BatchReader {
       }
       return { records, oldestMs };
     });
+  }
+
+  committed(topicId: number, group: string): (Committed | null)[] {
+    const rows = this.#positions.all(topicId, group) as PositionRow[];
+    return rows.map(({ committed_offset: offset, metadata }) =>
+      offset === null ? null : { offset, metadata: metadata ?? '' },
+    );
+  }
+
+  offsetAt(partitionId: number, timestampMs: number): number {
+    return (this.#offsetAt.get(partitionId, timestampMs) as { found: number }).found;
   }
 
   #oldestFrom(partitionId: number, offset: number): { offset: number; timestampMs: number } | null {

@@ -119,6 +119,10 @@ export interface ReaderOperations {
   kept(args: { topicId: number }): Kept[];
   fetch(args: FetchArgs): Fetched;
   lag(args: { topicId: number; group: string }): { records: number; oldestMs: number | null };
+  /** By partition number. */
+  committed(args: { topicId: number; group: string }): (Committed | null)[];
+  /** The start of the first batch with a record of this time or later, else the end. */
+  offsetAt(args: { partitionId: number; timestampMs: number }): number;
 }
 
 export interface Request {

@@ -81,6 +81,8 @@ class Reader {
       kept: ({ topicId }) => batches.kept(topicId),
       fetch: (args) => batches.fetch(args),
       lag: ({ topicId, group }) => batches.lag(topicId, group),
+      committed: ({ topicId, group }) => batches.committed(topicId, group),
+      offsetAt: ({ partitionId, timestampMs }) => batches.offsetAt(partitionId, timestampMs),
     };
     return null;
   }

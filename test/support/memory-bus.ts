@@ -6,6 +6,7 @@ import type {
   BatchHandler,
   Bus,
   BusRecord,
+  Committed,
   ConsumeOptions,
   Consumption,
   Following,
@@ -187,6 +188,17 @@ export class MemoryBus implements Bus {
     const oldestMs = Math.min(...waiting.map(({ timestampMs }) => timestampMs));
     const seconds = waiting.length === 0 ? 0 : Math.max(0, (this.#clock.nowMs() - oldestMs) / 1000);
     return { records: waiting.length, seconds };
+  }
+
+  async committed(topic: string, group: string): Promise<readonly (Committed | null)[]> {
+    const committed = this.#committedOf(topic, group);
+    return this.#topic(topic).partitions.map((_, partition) => committed.get(partition) ?? null);
+  }
+
+  async offsetAt(topic: string, partition: number, timestampMs: number): Promise<number> {
+    const records = this.#topic(topic).partitions[partition] ?? [];
+    const at = records.findIndex((record) => record.timestampMs >= timestampMs);
+    return at < 0 ? records.length : at;
   }
 
   #addGate(gate: Gate): () => void {

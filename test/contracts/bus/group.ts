@@ -61,6 +61,23 @@ export function groupContract(members: Members): void {
     await second.close();
   });
 
+  test('what a group has committed can be read by others, partition by partition', async () => {
+    const [member, other] = [await members.open(), await members.open()];
+    const topic = await members.topic({ partitions: 3 });
+    expect(await other.committed(topic, 'group')).toEqual([null, null, null]);
+    await member.append(topic, [...run(5, 0), ...run(5, 2)]);
+    const recorder = new Recorder((batch) => batch.commit(batch.partition + 1, batch.partition === 2 ? 'two' : ''));
+    const consumption = await recorder.join(member, topic, 'group');
+    await eventually(() => recorder.records.length === 10, groupDeadline);
+    await consumption.close();
+    expect(await other.committed(topic, 'group')).toEqual([
+      { offset: 1, metadata: '' },
+      null,
+      { offset: 3, metadata: 'two' },
+    ]);
+    expect(await other.committed(topic, 'another')).toEqual([null, null, null]);
+  });
+
   test('closing the bus leaves the group too, with a closing batch', async () => {
     const [one, two] = [await members.open(), await members.open()];
     const topic = await members.topic({ partitions: 1 });

@@ -23,6 +23,24 @@ export function readingBackContract(members: Members): void {
     expect(await bus.read(topic, 0, 0, 10)).toEqual({ records: [], endOffset: 0 });
   });
 
+  test('offsetAt: nothing before it is as new as the time, whatever the order of the timestamps', async () => {
+    const bus = await members.open();
+    const topic = await members.topic({ partitions: 2 });
+    const startMs = Date.now() - 60_000;
+    const laterMs = [0, 1000, 1000, 5000, 2000, 9000, 3000];
+    for (const [i, ms] of laterMs.entries()) {
+      await bus.append(topic, [record('k', `r${i}`, { partition: 1, timestampMs: startMs + ms })]);
+    }
+    const first = (ms: number) => laterMs.findIndex((each) => each >= ms);
+    for (const ms of [0, 1, 1000, 1001, 2500, 6000, 9000]) {
+      const offset = await bus.offsetAt(topic, 1, startMs + ms);
+      expect([ms, offset]).toEqual([ms, first(ms)]);
+    }
+    expect(await bus.offsetAt(topic, 1, 0)).toBe(0);
+    expect(await bus.offsetAt(topic, 1, startMs + 9001)).toBe(laterMs.length);
+    expect(await bus.offsetAt(topic, 0, startMs)).toBe(0);
+  });
+
   test('following from the beginning gives everything that was there before it resolves, then what comes', async () => {
     const [writer, reader] = [await members.open(), await members.open()];
     const topic = await members.topic({ partitions: 4 });
