@@ -164,6 +164,7 @@ const processing = z.strictObject({
     .default(600_000)
     .describe('how long after the watermark a closed window can still be corrected'),
   maxFutureMs: durationMs.default(60_000).describe('a reading further ahead of its receive time is rejected'),
+  maxSkewMs: durationMs.default(5000).describe('a device whose clock is off by more is reported'),
   idleAfterMs: durationMs.default(15_000).describe('silence after which open windows close provisionally'),
   forgetAfterMs: durationMs.default(7 * DAY_MS).describe('silence after which a device is finalised and forgotten'),
   rollups: z

@@ -73,6 +73,13 @@ export interface PartitionStatus {
   readonly ledger: PartitionLedger;
 }
 
+/** A device whose clock is off by more than `processing.maxSkewMs`: ahead, or, below 0, behind. */
+export interface SkewedDevice {
+  readonly site: string;
+  readonly device: string;
+  readonly skewMs: number;
+}
+
 export interface ProcessorStatus extends RoleStatus {
   readonly role: 'processor';
   /** By partition number. */
@@ -83,6 +90,8 @@ export interface ProcessorStatus extends RoleStatus {
   readonly alertsRaised: number;
   /** Devices with state in this process. */
   readonly devices: number;
+  /** Those whose clock is off: how many, and the hundred that are off the most. */
+  readonly skewed: { readonly count: number; readonly worst: readonly SkewedDevice[] };
 }
 
 export type PipelineStatus = GatewayStatus | ProcessorStatus | (RoleStatus & { readonly role: 'web' });

@@ -8,6 +8,7 @@ import type { ProcessingOptions } from './options.ts';
 import { rawSeries } from './points.ts';
 import { DeviceRules, type Raise } from './rules/device-rules.ts';
 import type { Rule } from './rules/file.ts';
+import { DeviceClock } from './skew.ts';
 import type { Level } from './window/levels.ts';
 import { minuteStartUs } from './window/minute.ts';
 import { DeviceRollups, type Windowed } from './window/rollups.ts';
@@ -40,6 +41,7 @@ export class Device {
   readonly #rollups: DeviceRollups;
   readonly #windowers: readonly Windower[];
   readonly rules: DeviceRules;
+  clock = new DeviceClock();
   /** Partition clock at its newest message: silence counts from here. */
   lastSeenMs = 0;
   readonly #outOfOrdernessUs: number;
@@ -104,6 +106,7 @@ export class Device {
     to.text(this.device);
     to.double(this.lastSeenMs);
     to.double(this.#newestUs);
+    this.clock.save(to);
     this.seen.save(to);
     this.#rollups.save(to);
     for (const windower of this.#windowers) to.section(() => windower.save(to));
@@ -115,6 +118,7 @@ export class Device {
     const device = new Device(from.text(), from.text(), context);
     device.lastSeenMs = from.double();
     device.#newestUs = from.double();
+    device.clock.load(from);
     device.seen.load(from);
     device.#rollups.load(from, saved.isKept, device.watermarkUs);
     for (const index of saved.windowers) {

@@ -9,6 +9,8 @@ export interface ProcessingOptions {
   readonly latenessMs: number;
   /** A reading further ahead of its receive time is rejected. */
   readonly maxFutureMs: number;
+  /** A device whose clock is off by more is reported. */
+  readonly maxSkewMs: number;
   /** A device silent for so long has its open windows closed provisionally. */
   readonly idleAfterMs: number;
   /** A device silent for so long is finalised and forgotten. */

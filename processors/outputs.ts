@@ -3,6 +3,7 @@ import type { BusRecord } from '../bus/port.ts';
 import type { Alert } from '../core/alert.ts';
 import type { Reading } from '../core/reading.ts';
 import type { DeadLetterReason, RejectedReason } from '../core/reasons.ts';
+import type { SkewedDevice } from '../core/status.ts';
 import type { Point, RefusalReason } from '../store/port.ts';
 
 export interface DeadLetter {
@@ -45,6 +46,8 @@ export class Outputs {
   alerts: AlertTransition[] = [];
   late: LateReading[] = [];
   deadLetters: DeadLetter[] = [];
+  /** Devices whose clock was found to be off. For the log alone. */
+  skewed: SkewedDevice[] = [];
   /** Only kept for `sluice process`, which shows them; the pipeline counts them. */
   duplicates: Reading[] | null = null;
 
@@ -54,6 +57,7 @@ export class Outputs {
     this.alerts = [];
     this.late = [];
     this.deadLetters = [];
+    this.skewed = [];
     if (this.duplicates !== null) this.duplicates = [];
   }
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../core/clock.ts';
 import { RecordsRefusedError, SluiceError } from '../core/errors.ts';
 import { count, type PartitionLedger } from '../core/ledger.ts';
 import type { Logger } from '../core/log.ts';
-import type { PartitionStatus } from '../core/status.ts';
+import type { PartitionStatus, SkewedDevice } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Point, Refusal, Store } from '../store/port.ts';
 import type { StateWriter } from './codec.ts';
@@ -17,6 +17,7 @@ import { alertPoint, isRevised, newestPoints, pointKey } from './points.ts';
 import { alertRecord, alertStateRecords, deadLetterRecord, lateRecord } from './records.ts';
 import type { Rule } from './rules/file.ts';
 import { SettleList } from './settle.ts';
+import type { SkewLog } from './skew-log.ts';
 import { type CommitNote, decodeNote, encodeNote, encodeState, type SnapshotRef, SnapshotTopic } from './state.ts';
 import { Topology } from './topology.ts';
 
@@ -30,6 +31,7 @@ export interface TaskContext {
   readonly instance: string;
   readonly patience: Patience;
   readonly counters: TaskCounters;
+  readonly skewLog: SkewLog;
   /** Of the snapshots of all tasks, one at a time: it grows once. */
   readonly stateWriter: StateWriter;
   readonly clock: Clock;
@@ -87,6 +89,10 @@ export class PartitionTask {
 
   get deviceCount(): number {
     return this.#memory?.topology.deviceCount ?? 0;
+  }
+
+  get skewed(): readonly SkewedDevice[] {
+    return this.#memory?.topology.clocks.list() ?? [];
   }
 
   /** Handles one batch. After a rejection nothing of it is kept in memory: a later assignment starts from the commit. */
@@ -194,6 +200,7 @@ export class PartitionTask {
   async #flush(memory: Memory, batch: Batch): Promise<void> {
     await this.#writePoints(memory, batch);
     await this.#appendRecords(memory, batch);
+    this.#context.skewLog.found(memory.topology.outputs.skewed);
     memory.topology.outputs.clear();
     memory.position = memory.topology.ledger.nextOffset;
     memory.ledger = structuredClone(memory.topology.ledger);

@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import { within } from '../core/deadline.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import type { PartitionStatus, ProcessorStatus } from '../core/status.ts';
+import type { PartitionStatus, ProcessorStatus, SkewedDevice } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Store } from '../store/port.ts';
 import { StateWriter } from './codec.ts';
@@ -12,6 +12,10 @@ import type { ProcessorOptions } from './options.ts';
 import { PartitionTask } from './partition-task.ts';
 import { Patience } from './patience.ts';
 import type { Rule } from './rules/file.ts';
+import { SkewLog } from './skew-log.ts';
+
+/** Of the devices whose clock is off: as many are told by name. */
+const maxSkewedTold = 100;
 
 export interface ProcessorContext {
   readonly bus: Bus;
@@ -33,6 +37,7 @@ export class Processor {
   readonly #patience: Patience;
   readonly #counters = { pointsWritten: 0, rollupsWritten: 0, alertsRaised: 0 };
   readonly #stateWriter = new StateWriter();
+  readonly #skewLog: SkewLog;
   readonly #tasks = new Map<number, PartitionTask>();
   #consumption: Consumption | null = null;
   #startedAtMs = 0;
@@ -42,6 +47,7 @@ export class Processor {
     const { clock, log, options } = context;
     this.#context = context;
     this.#patience = new Patience(clock, log, options.sessionTimeoutMs, this.#closing.signal);
+    this.#skewLog = new SkewLog(log, clock);
     this.#failure.promise.catch(() => {});
   }
 
@@ -78,6 +84,7 @@ export class Processor {
 
   status(): ProcessorStatus {
     const partitions: Record<string, PartitionStatus> = {};
+    const skewed: SkewedDevice[] = [];
     let devices = 0;
     for (const partition of this.#consumption?.assigned() ?? []) {
       const task = this.#tasks.get(partition);
@@ -85,6 +92,7 @@ export class Processor {
       if (task === undefined || status === null) continue;
       partitions[partition] = status;
       devices += task.deviceCount;
+      skewed.push(...task.skewed);
     }
     const problems = this.ready();
     return {
@@ -98,6 +106,7 @@ export class Processor {
       partitions,
       ...this.#counters,
       devices,
+      skewed: { count: skewed.length, worst: skewed.sort(worstFirst).slice(0, maxSkewedTold) },
     };
   }
 
@@ -105,7 +114,12 @@ export class Processor {
     let task = this.#tasks.get(batch.partition);
     if (task === undefined) {
       const { bus, store, topics, rules, options, instance, clock, log } = this.#context;
-      const shared = { patience: this.#patience, counters: this.#counters, stateWriter: this.#stateWriter };
+      const shared = {
+        patience: this.#patience,
+        counters: this.#counters,
+        stateWriter: this.#stateWriter,
+        skewLog: this.#skewLog,
+      };
       task = new PartitionTask(batch.partition, {
         bus,
         store,
@@ -121,4 +135,8 @@ export class Processor {
     }
     return task.handle(batch);
   }
+}
+
+function worstFirst(a: SkewedDevice, b: SkewedDevice): number {
+  return Math.abs(b.skewMs) - Math.abs(a.skewMs);
 }

@@ -25,6 +25,7 @@ import { Redelivery } from './redelivery.ts';
 import { rfc3339 } from './rfc3339.ts';
 import { endedAlert } from './rules/alerts.ts';
 import type { Rule } from './rules/file.ts';
+import { type DeviceClock, SkewedClocks } from './skew.ts';
 import { windowersOf } from './window/custom/windowers.ts';
 import { days, levelsOf } from './window/levels.ts';
 import { minuteStartUs, minuteUs } from './window/minute.ts';
@@ -45,6 +46,8 @@ export class Topology {
   readonly #redelivery: Redelivery;
   /** By record key, in order of first sight: what is done for all devices is done in this order. */
   readonly #devices = new Map<string, Device>();
+  /** Which device clocks are off. Told to people; nothing that is put out depends on it. */
+  readonly clocks = new SkewedClocks();
   /** Open alerts of rules that are not there any more; they end with the next second of the clock. */
   #orphans: Alert[] = [];
   #source!: BusRecord;
@@ -96,11 +99,13 @@ export class Topology {
     this.ledger.readings++;
     const implausible = this.#implausible(reading);
     if (implausible !== null) {
+      this.#watchClock(reading, this.#devices.get(this.#source.key)?.clock ?? null);
       this.#reject(implausible, reading, index);
       return;
     }
     const device = this.#deviceOf(reading);
     device.lastSeenMs = this.clockMs;
+    this.#watchClock(reading, device.clock);
     const hash = identityHash(reading);
     const late = device.isLate(reading.timeUs);
     const k = late ? placeOfLate(hash) : device.seen.place(reading, hash);
@@ -124,6 +129,18 @@ export class Topology {
     else count(this.ledger.notWindowed, windowed);
   }
 
+  /** `known`: that of the device, `null` for a stranger. */
+  #watchClock(reading: Reading, known: DeviceClock | null): void {
+    if (reading.clock !== 'device') return;
+    const { key } = this.#source;
+    const clock = known ?? this.clocks.ofStranger(key, reading, this.clockMs);
+    const offsetMs = reading.timeUs / 1000 - reading.receivedAtMs;
+    if (!clock.saw(offsetMs, this.clockMs, this.#options.maxSkewMs)) return;
+    this.clocks.changed(key, reading, clock);
+    const { site, device } = reading;
+    if (clock.skewMs !== 0) this.outputs.skewed.push({ site, device, skewMs: clock.skewMs });
+  }
+
   #implausible({ timeUs, receivedAtMs }: Reading): RejectedReason | null {
     if (timeUs > (receivedAtMs + this.#options.maxFutureMs) * 1000) return 'future';
     return timeUs < oldestUs ? 'too_old' : null;
@@ -138,6 +155,7 @@ export class Topology {
     for (const alert of this.#orphans) this.#endAlert(alert, 'rule_removed');
     this.#orphans = [];
     for (const device of this.#devices.values()) this.#lookForSilence(device);
+    this.clocks.forgetSilentSince(timestampMs - this.#options.forgetAfterMs);
   }
 
   #lookForSilence(device: Device): void {
@@ -150,7 +168,9 @@ export class Topology {
   #forget(device: Device): void {
     device.finalise();
     for (const alert of device.rules.open()) this.#endAlert(alert, 'device_forgotten');
-    this.#devices.delete(deviceKey(device.site, device.device));
+    const key = deviceKey(device.site, device.device);
+    this.#devices.delete(key);
+    this.clocks.forget(key);
   }
 
   #endAlert(open: Alert, reason: 'rule_removed' | 'device_forgotten'): void {
@@ -169,6 +189,7 @@ export class Topology {
     if (device === undefined) {
       if (this.#devices.size >= maxDevices) this.#forgetQuietest();
       device = new Device(site, name, this.#context);
+      device.clock = this.clocks.ofNewcomer(key);
       this.#devices.set(key, device);
     }
     return device;
@@ -212,6 +233,7 @@ export class Topology {
     to.double(this.clockMs);
     to.json(this.#orphans);
     this.#redelivery.save(to);
+    this.clocks.save(to);
     to.json(this.#windowsHead());
     to.uint(this.#devices.size);
     for (const device of this.#devices.values()) device.save(to);
@@ -225,10 +247,13 @@ export class Topology {
     this.clockMs = from.double();
     this.#orphans = from.json<Alert[]>();
     this.#redelivery.load(from);
+    this.clocks.load(from);
     const saved = this.#savedWindows(from.json<WindowsHead>());
     for (let left = from.uint(); left > 0; left--) {
       const { device, orphans } = Device.load(from, this.#context, saved);
-      this.#devices.set(deviceKey(device.site, device.device), device);
+      const key = deviceKey(device.site, device.device);
+      this.#devices.set(key, device);
+      this.clocks.changed(key, device, device.clock);
       this.#orphans.push(...orphans);
     }
   }

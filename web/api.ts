@@ -59,6 +59,8 @@ export interface Device {
   /** Event time of the newest reading; `null` for a device that connected and was not stored yet. */
   readonly lastSeenMs: number | null;
   readonly online: boolean;
+  /** By how much its clock is ahead, or, below 0, behind; `null` while it is right as far as is known. */
+  readonly clockSkewMs: number | null;
   readonly fields: Readonly<Record<string, FieldValue>>;
 }
 

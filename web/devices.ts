@@ -1,5 +1,6 @@
 /** The devices with their newest values: what the store has, and who is online. */
 import type { FieldValue } from '../core/reading.ts';
+import type { SkewedDevice } from '../core/status.ts';
 import type { NewestReading } from '../store/port.ts';
 import type { Device } from './api.ts';
 import type { DevicePresence } from './records.ts';
@@ -10,8 +11,10 @@ export const maxDevices = 2000;
 const maxOnline = 100_000;
 
 export class Devices {
-  readonly #known = new Map<string, Omit<Device, 'online'>>();
+  readonly #known = new Map<string, Omit<Device, 'online' | 'clockSkewMs'>>();
   readonly #online = new Set<string>();
+  /** Of devices whose clock is off. */
+  #skewsMs = new Map<string, number>();
   readonly #changed = new Set<string>();
 
   /** Adds what the store found. A query over a short time does not have every field: older values stay. */
@@ -38,6 +41,14 @@ export class Devices {
     this.#changed.add(key);
   }
 
+  /** The devices whose clock is off: all others are right. */
+  skewed(devices: readonly SkewedDevice[]): void {
+    const before = this.#skewsMs;
+    this.#skewsMs = new Map(devices.map((each) => [keyOf(each), each.skewMs]));
+    for (const [key, skewMs] of this.#skewsMs) if (before.get(key) !== skewMs) this.#changed.add(key);
+    for (const key of before.keys()) if (!this.#skewsMs.has(key)) this.#changed.add(key);
+  }
+
   /** Newest first; those without a reading last. */
   all(): Device[] {
     return [...this.#known.keys()].map((key) => this.#device(key)).sort(newestFirst);
@@ -51,7 +62,8 @@ export class Devices {
   }
 
   #device(key: string): Device {
-    return { ...this.#known.get(key)!, online: this.#online.has(key) };
+    const clockSkewMs = this.#skewsMs.get(key) ?? null;
+    return { ...this.#known.get(key)!, online: this.#online.has(key), clockSkewMs };
   }
 
   #dropOldest(): void {

@@ -143,6 +143,7 @@ const metrics: readonly Metric[] = [
   ),
   processor('alerts_raised_total', 'counter', 'Alert transitions published in this run.', (s) => s.alertsRaised),
   processor('devices', 'gauge', 'Devices with state in this process.', (s) => s.devices),
+  processor('skewed_devices', 'gauge', 'Devices whose clock is off by more than it may.', (s) => s.skewed.count),
 ];
 
 const buildInfo = { name: 'sluice_build_info', help: 'Always 1; says the version.', labelNames: ['version'] };

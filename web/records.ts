@@ -34,6 +34,11 @@ const spool = z.object({
   drained: counter,
 });
 
+const skewed = z.object({
+  count: counter,
+  worst: z.array(z.object({ site: text, device: text, skewMs: z.number() })),
+});
+
 const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
   z.object({
     role: z.literal('gateway'),
@@ -62,6 +67,7 @@ const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
     rollupsWritten: counter,
     alertsRaised: counter,
     devices: counter,
+    skewed: skewed.default({ count: 0, worst: [] }),
   }),
   z.object({ role: z.literal('web'), ...role }),
 ]);

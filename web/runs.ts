@@ -14,7 +14,7 @@ import {
   total,
 } from '../core/ledger.ts';
 import type { DroppedReason } from '../core/reasons.ts';
-import type { PartitionStatus, PipelineStatus } from '../core/status.ts';
+import type { PartitionStatus, PipelineStatus, SkewedDevice } from '../core/status.ts';
 import type { Ledger, Totals } from './api.ts';
 
 const goneAfterMs = 5000;
@@ -65,6 +65,11 @@ export class Runs {
       .filter(({ heardAtMs }) => nowMs - heardAtMs < goneAfterMs)
       .map(({ status }) => status)
       .sort((a, b) => a.role.localeCompare(b.role) || a.startedAtMs - b.startedAtMs);
+  }
+
+  /** Devices whose clock is off, as far as the living processors tell of them. */
+  skewed(nowMs: number): SkewedDevice[] {
+    return this.living(nowMs).flatMap((status) => (status.role === 'processor' ? status.skewed.worst : []));
   }
 
   ledger(): Ledger {

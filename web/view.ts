@@ -150,7 +150,10 @@ export class LiveView {
     const status = statusOf(record);
     if (record.value === null) this.#runs.forget(record.key);
     // A run that ended before us must not look alive for a moment, and the clock of another machine may be off.
-    if (status !== null) this.#runs.heard(status, this.#isCaughtUp ? this.#context.clock.nowMs() : status.atMs);
+    if (status === null) return;
+    const nowMs = this.#context.clock.nowMs();
+    this.#runs.heard(status, this.#isCaughtUp ? nowMs : status.atMs);
+    if (status.role === 'processor') this.devices.skewed(this.#runs.skewed(nowMs));
   }
 
   #readAlertState(record: BusRecord): void {

@@ -119,10 +119,44 @@ test('devices: newest values from the store, presence from the bus', async () =>
   await tell(bus, topics.deviceStatus, 'lab/a', { site: 'lab', device: 'a', status: 'online', sinceMs: nowMs });
   expect((await get('/api/devices')).body).toEqual({
     devices: [
-      { site: 'lab', device: 'a', lastSeenMs: nowMs - 1000, online: true, fields: { temperature: 21.5, battery: 80 } },
-      { site: 'lab', device: 'b', lastSeenMs: nowMs - 5 * 86_400_000, online: false, fields: { open: true } },
+      {
+        site: 'lab',
+        device: 'a',
+        lastSeenMs: nowMs - 1000,
+        online: true,
+        clockSkewMs: null,
+        fields: { temperature: 21.5, battery: 80 },
+      },
+      {
+        site: 'lab',
+        device: 'b',
+        lastSeenMs: nowMs - 5 * 86_400_000,
+        online: false,
+        clockSkewMs: null,
+        fields: { open: true },
+      },
     ],
   });
+});
+
+test('a device whose clock is off, as the processors that live tell of it', async () => {
+  const clock = new ManualClock(Date.now());
+  const { bus, store, get } = await openRig({ clock });
+  for (const device of ['a', 'b']) await storeReading(store, device, clock.nowMs() - 1000, { temperature: 21.5 });
+  const skewsOf = async () => {
+    const { devices } = (await get('/api/devices')).body as {
+      devices: { device: string; clockSkewMs: number | null }[];
+    };
+    return Object.fromEntries(devices.map(({ device, clockSkewMs }) => [device, clockSkewMs]));
+  };
+  const worst = [{ site: 'lab', device: 'b', skewMs: -90_000 }];
+  await tellStatus(bus, processorStatus('p', clock.nowMs(), { 0: 1 }, { skewed: { count: 1, worst } }));
+  await tellStatus(bus, processorStatus('q', clock.nowMs(), { 1: 1 }));
+  expect(await skewsOf()).toEqual({ a: null, b: -90_000 });
+  // It has ended: the next owner of its partitions tells what is so now.
+  clock.advance(6000);
+  await tellStatus(bus, processorStatus('q', clock.nowMs(), { 1: 1 }));
+  expect(await skewsOf()).toEqual({ a: null, b: null });
 });
 
 test('with the store out devices and history answer 503 and when to try again; the rest answers', async () => {

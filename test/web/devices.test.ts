@@ -9,8 +9,15 @@ test('newest first, with the newest value of each field', () => {
     { site: 'lab', device: 'a', timeMs: 2000, fields: { temperature: 21 } },
   ]);
   expect(devices.all()).toEqual([
-    { site: 'lab', device: 'b', lastSeenMs: 3000, online: false, fields: { open: true } },
-    { site: 'lab', device: 'a', lastSeenMs: 2000, online: false, fields: { temperature: 21, battery: 80 } },
+    { site: 'lab', device: 'b', lastSeenMs: 3000, online: false, clockSkewMs: null, fields: { open: true } },
+    {
+      site: 'lab',
+      device: 'a',
+      lastSeenMs: 2000,
+      online: false,
+      clockSkewMs: null,
+      fields: { temperature: 21, battery: 80 },
+    },
   ]);
 });
 
@@ -27,7 +34,9 @@ test('an older answer of the store changes nothing', () => {
 test('presence: a device that connected is there before its first reading is stored', () => {
   const devices = new Devices();
   devices.presence({ site: 'lab', device: 'a', status: 'online' });
-  expect(devices.takeChanged()).toEqual([{ site: 'lab', device: 'a', lastSeenMs: null, online: true, fields: {} }]);
+  expect(devices.takeChanged()).toEqual([
+    { site: 'lab', device: 'a', lastSeenMs: null, online: true, clockSkewMs: null, fields: {} },
+  ]);
   devices.found([{ site: 'lab', device: 'a', timeMs: 1000, fields: { temperature: 20 } }]);
   expect(devices.takeChanged()).toMatchObject([{ lastSeenMs: 1000, online: true }]);
   devices.presence({ site: 'lab', device: 'a', status: 'offline' });

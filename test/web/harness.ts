@@ -185,6 +185,7 @@ export function processorStatus(
     rollupsWritten: 0,
     alertsRaised: 0,
     devices: 0,
+    skewed: { count: 0, worst: [] },
     ...over,
   };
 }

@@ -52,7 +52,12 @@ const statuses: PipelineStatus[] = [
       spool,
     },
   ),
-  processorStatus('p', 5000, { 3: ledger }, { pointsWritten: 21, rollupsWritten: 6, alertsRaised: 2, devices: 8 }),
+  processorStatus(
+    'p',
+    5000,
+    { 3: ledger },
+    { pointsWritten: 21, rollupsWritten: 6, alertsRaised: 2, devices: 8, skewed: { count: 5, worst: [] } },
+  ),
 ];
 
 const closedSeries = (reason: string) => `sluice_gateway_closed_total{reason="${reason}"}`;
@@ -130,6 +135,7 @@ test('every counter of the ledgers, as they are when someone asks', async () => 
     sluice_processor_rollups_written_total: 6,
     sluice_processor_alerts_raised_total: 2,
     sluice_processor_devices: 8,
+    sluice_processor_skewed_devices: 5,
   });
   expect(values.get('sluice_build_info{version="1.2.3"}')).toBe(1);
   expect(values.get('sluice_ready{role="gateway"}')).toBe(1);

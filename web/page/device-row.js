@@ -12,6 +12,7 @@ export class DeviceRow {
   #state = element('span', 'dot');
   #stateText = element('span', 'unseen');
   #seen = element('time');
+  #skew = element('span', 'skew');
   #values = element('div', 'values');
   #more = element('span', 'quiet');
   /** @type {Map<string, { holder: HTMLElement, number: HTMLElement }>} */
@@ -28,7 +29,7 @@ export class DeviceRow {
       element('td', 'state', this.#state, this.#stateText),
       name,
       siteCell,
-      element('td', 'seen', this.#seen),
+      element('td', 'seen', this.#seen, ' ', this.#skew),
       element('td', 'newest', this.#values),
     );
     this.row.dataset.site = site;
@@ -41,14 +42,24 @@ export class DeviceRow {
    * @param {number} nowMs
    * @param {string | null} charted the field that the chart shows, if it is one of this device
    */
-  show({ online, lastSeenMs, fields }, nowMs, charted) {
+  show({ online, lastSeenMs, clockSkewMs, fields }, nowMs, charted) {
     this.#state.dataset.state = online ? 'online' : 'offline';
     setText(this.#stateText, online ? 'online' : 'offline');
     this.#state.title = online ? 'online' : 'offline';
     setText(this.#seen, lastSeenMs === null ? '–' : duration(nowMs - lastSeenMs));
     this.#seen.title = lastSeenMs === null ? 'no reading is stored yet' : exactTime(lastSeenMs);
+    this.#showSkew(clockSkewMs);
     this.row.classList.toggle('charted', charted !== null);
     this.#showFields(fields, charted);
+  }
+
+  /** @param {Device['clockSkewMs']} skewMs */
+  #showSkew(skewMs) {
+    const isOff = skewMs !== null;
+    setText(this.#skew, isOff ? `clock ${skewMs > 0 ? '+' : '−'}${duration(Math.abs(skewMs))}` : '');
+    this.#skew.title = isOff
+      ? `its clock is ${skewMs > 0 ? 'ahead' : 'behind, or its readings are always as late'}`
+      : '';
   }
 
   /**
