@@ -19,6 +19,8 @@ import type {
   Series,
   Store,
   StoredReading,
+  StoredWindow,
+  WindowsQuery,
 } from './port.ts';
 import { type Fault, PointValidator } from './validity.ts';
 
@@ -96,6 +98,10 @@ export class EmbeddedStore implements Store {
 
   readings(site: string, device: string, fromMs: number, toMs: number): Promise<StoredReading[]> {
     return this.#reader.call('readings', site, device, fromMs, toMs);
+  }
+
+  windows(query: WindowsQuery): Promise<StoredWindow[]> {
+    return this.#reader.call('windows', query);
   }
 
   async #open(): Promise<void> {

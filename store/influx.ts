@@ -9,7 +9,7 @@ import { bucketExists, createBuckets } from './influx/buckets.ts';
 import { Gathering } from './influx/gathering.ts';
 import { parseAnswer, type ResultSeries } from './influx/influxql.ts';
 import type { Rejected } from './influx/narrowing.ts';
-import { queryHistory, queryNewest, queryReadings, queryRollups } from './influx/queries.ts';
+import { queryHistory, queryNewest, queryReadings, queryRollups, queryWindows } from './influx/queries.ts';
 import { LineEncoder } from './line-protocol.ts';
 import type {
   Bucket,
@@ -22,6 +22,8 @@ import type {
   RollupPoint,
   Store,
   StoredReading,
+  StoredWindow,
+  WindowsQuery,
 } from './port.ts';
 import { PointValidator } from './validity.ts';
 
@@ -135,6 +137,10 @@ export class InfluxStore implements Store {
 
   readings(site: string, device: string, fromMs: number, toMs: number): Promise<StoredReading[]> {
     return queryReadings(this.#runQuery, site, device, fromMs, toMs);
+  }
+
+  windows(query: WindowsQuery): Promise<StoredWindow[]> {
+    return queryWindows(this.#runQuery, query);
   }
 
   async #write(points: readonly Point[]): Promise<Refusal[]> {

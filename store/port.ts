@@ -76,6 +76,27 @@ export interface NewestReading {
   readonly fields: Fields;
 }
 
+export interface WindowsQuery {
+  /** Of the rollup bucket. */
+  readonly measurement: string;
+  readonly site: string;
+  readonly device: string;
+  /** Of this field alone; without it of all. */
+  readonly field?: string;
+  /** Of the starts of windows; inclusive, ms. */
+  readonly fromMs: number;
+  /** Exclusive, ms. */
+  readonly toMs: number;
+}
+
+/** The point of a window as it is stored. */
+export interface StoredWindow {
+  readonly tags: Readonly<Record<string, string>>;
+  /** Its start, integer microseconds. */
+  readonly timeUs: number;
+  readonly fields: Fields;
+}
+
 /** A raw point as it is stored. */
 export interface StoredReading {
   /** Integer microseconds. */
@@ -112,4 +133,6 @@ export interface Store {
   newest(sinceMs: number, limit: number): Promise<NewestReading[]>;
   /** Every stored reading of one device in the range, oldest first: for proofs and for recomputing, not for pages. */
   readings(site: string, device: string, fromMs: number, toMs: number): Promise<StoredReading[]>;
+  /** What is stored of the windows of one device, oldest first: for explaining and for recomputing, not for pages. */
+  windows(query: WindowsQuery): Promise<StoredWindow[]>;
 }

@@ -8,6 +8,8 @@ import type {
   RollupEvery,
   RollupPoint,
   StoredReading,
+  StoredWindow,
+  WindowsQuery,
 } from '../port.ts';
 
 /** A point as it crosses to the writer: its series as text. */
@@ -36,4 +38,5 @@ export interface ReaderCalls {
   rollups(query: HistoryQuery, every: RollupEvery): RollupPoint[];
   newest(sinceMs: number, limit: number): NewestReading[];
   readings(site: string, device: string, fromMs: number, toMs: number): StoredReading[];
+  windows(query: WindowsQuery): StoredWindow[];
 }

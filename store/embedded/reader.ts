@@ -1,16 +1,31 @@
 /** The reading thread: a slow query never delays a write. No transaction outlives a call. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Fields, FieldValue } from '../../core/reading.ts';
-import type { HistoryPoint, HistoryQuery, NewestReading, RollupEvery, RollupPoint, StoredReading } from '../port.ts';
+import type {
+  HistoryPoint,
+  HistoryQuery,
+  NewestReading,
+  RollupEvery,
+  RollupPoint,
+  StoredReading,
+  StoredWindow,
+  WindowsQuery,
+} from '../port.ts';
 import { boundUs, pointTimeMs } from '../time.ts';
 import type { ReaderCalls } from './calls.ts';
 import { openDatabase } from './schema.ts';
-import { seriesKey } from './series-key.ts';
+import { keysOfDevice, seriesKey } from './series-key.ts';
 import { answerCalls } from './thread.ts';
 
 interface StoredPoint {
   readonly time_us: number;
   readonly k: number;
+  readonly fields: string;
+}
+
+interface WindowRow {
+  readonly tags: string;
+  readonly time_us: number;
   readonly fields: string;
 }
 
@@ -33,6 +48,10 @@ const selectOldestFirst = database.prepare(`${pointsOfSeries} ORDER BY time_us, 
 const selectNewest = database.prepare(`
   SELECT tags, time_us, k, field, value FROM newest JOIN series ON series.id = series_id WHERE time_us >= ?
   ORDER BY series_id, time_us, k`);
+
+const selectWindows = database.prepare(`
+  SELECT tags, time_us, fields FROM series JOIN points ON series_id = series.id
+  WHERE key >= ? AND key < ? AND time_us >= ? AND time_us < ? ORDER BY time_us`);
 
 function history({ site, device, field, fromMs, toMs, limit }: HistoryQuery): HistoryPoint[] {
   const key = seriesKey({ bucket: 'raw', measurement: 'telemetry', tags: { site, device } });
@@ -82,10 +101,23 @@ function readings(site: string, device: string, fromMs: number, toMs: number): S
   return rows.map(({ time_us, k, fields }) => ({ timeUs: time_us, k, fields: JSON.parse(fields) as Fields }));
 }
 
+function windows({ measurement, site, device, field, fromMs, toMs }: WindowsQuery): StoredWindow[] {
+  const found: StoredWindow[] = [];
+  const keys = keysOfDevice('rollup', measurement, device);
+  for (const row of selectWindows.iterate(...keys, boundUs(fromMs), boundUs(toMs))) {
+    const { tags: text, time_us, fields } = row as unknown as WindowRow;
+    const tags = JSON.parse(text) as Record<string, string>;
+    if (tags.site !== site || (field !== undefined && tags.field !== field)) continue;
+    found.push({ tags, timeUs: time_us, fields: JSON.parse(fields) as Fields });
+  }
+  return found;
+}
+
 answerCalls<ReaderCalls>(parentPort!, {
   history,
   rollups,
   newest,
   readings,
+  windows,
   close: () => database.close(),
 });

@@ -10,3 +10,13 @@ export function parseSeriesKey(key: string): { bucket: Bucket; measurement: stri
   const [bucket, measurement, tags] = JSON.parse(key) as [Bucket, string, Record<string, string>];
   return { bucket, measurement, tags };
 }
+
+/**
+ * The keys of all series of a measurement that have `device` as the first of their sorted tags: from the first on, and
+ * before the second.
+ */
+export function keysOfDevice(bucket: Bucket, measurement: string, device: string): [from: string, before: string] {
+  const start = `[${JSON.stringify(bucket)},${JSON.stringify(measurement)},{"device":${JSON.stringify(device)}`;
+  // The tag that follows comes after a comma, and `-` is the next character.
+  return [`${start},`, `${start}-`];
+}

@@ -1,6 +1,15 @@
 /** The port's queries, each as InfluxQL and back. */
 import { nanosecondText } from '../line-protocol.ts';
-import type { HistoryPoint, HistoryQuery, NewestReading, RollupEvery, RollupPoint, StoredReading } from '../port.ts';
+import type {
+  HistoryPoint,
+  HistoryQuery,
+  NewestReading,
+  RollupEvery,
+  RollupPoint,
+  StoredReading,
+  StoredWindow,
+  WindowsQuery,
+} from '../port.ts';
 import { pointTimeMs } from '../time.ts';
 import { fieldsOf, identifier, parseTime, type ResultSeries, tagEquals, timeLiteral } from './influxql.ts';
 
@@ -9,6 +18,8 @@ export type RunQuery = (bucket: 'raw' | 'rollup', influxql: string) => Promise<R
 
 /** Rows of one answer: the client joins its chunks by copying, so answers are kept to a few megabytes. */
 const pageRows = 10_000;
+/** The same for each series, where there are as many as a device has fields. */
+const pageWindows = 1440;
 
 export async function queryHistory(run: RunQuery, query: HistoryQuery): Promise<HistoryPoint[]> {
   const where = `${deviceIs(query.site, query.device)} AND ${within(query)}`;
@@ -73,6 +84,27 @@ export async function queryReadings(
     if (rows.length < pageRows || last === undefined) return readings;
     from = `time > ${nanosecondText(last.timeUs, last.k)}`;
   }
+}
+
+export async function queryWindows(run: RunQuery, query: WindowsQuery): Promise<StoredWindow[]> {
+  const { measurement, site, device, field } = query;
+  const fieldIs = field === undefined ? '' : ` AND ${tagEquals('field', field)}`;
+  const where = `${deviceIs(site, device)}${fieldIs} AND ${within(query)}`;
+  const windows: StoredWindow[] = [];
+  for (let offset = 0; ; offset += pageWindows) {
+    const page = `LIMIT ${pageWindows} OFFSET ${offset}`;
+    const [series = []] = await run(
+      'rollup',
+      `SELECT *::field FROM ${identifier(measurement)} WHERE ${where} GROUP BY * ORDER BY time ${page}`,
+    );
+    for (const { tags, columns, rows } of series) {
+      for (const row of rows) {
+        windows.push({ tags, timeUs: parseTime(String(row[0])).timeUs, fields: fieldsOf(columns, row) });
+      }
+    }
+    if (series.every(({ rows }) => rows.length < pageWindows)) break;
+  }
+  return windows.sort((a, b) => a.timeUs - b.timeUs);
 }
 
 function deviceIs(site: string, device: string): string {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Store } from '../../../store/port.ts';
-import { always, baseUs, freshField, freshSite, point, rollup, telemetry } from './harness.ts';
+import { always, baseUs, freshField, freshSite, point, rollup, series, telemetry } from './harness.ts';
 
 const baseMs = baseUs / 1000;
 
@@ -70,6 +70,45 @@ export function reading(store: () => Store): void {
     ]);
     expect(await store().rollups(query, '1h')).toEqual([{ timeMs: baseMs, fields: window(60) }]);
     expect(await store().rollups(query, '1d')).toEqual([{ timeMs: baseMs, fields: window(1440) }]);
+  });
+
+  it('gives the windows of one device, of one measurement, with their tags', async () => {
+    const site = freshSite();
+    const state = (of: string) => series('rollup', 'state_1m', { site, device: 'd', field: 'door', state: of });
+    const states = [point(state('true'), baseUs, { durationMs: 1 }), point(state('false'), baseUs, { durationMs: 2 })];
+    const minutes = ['a', 'b'].flatMap((field) =>
+      Array.from({ length: 1500 }, (_, i) =>
+        point(rollup('1m', site, 'd', field), baseUs + i * 60_000_000, { count: i }),
+      ),
+    );
+    const others = [
+      point(rollup('1m', site, 'd2', 'a'), baseUs, { count: 9 }),
+      point(rollup('1m', `${site}x`, 'd', 'a'), baseUs, { count: 9 }),
+      point(rollup('1h', site, 'd', 'a'), baseUs, { count: 9 }),
+    ];
+    await store().write([...states, ...minutes, ...others]);
+    const query = { site, device: 'd', fromMs: baseMs, toMs: baseMs + 1499 * 60_000 };
+
+    const found = await store().windows({ ...query, measurement: 'rollup_1m' });
+    expect(found).toHaveLength(2 * 1499);
+    expect(found.map(({ timeUs }) => timeUs)).toEqual(found.map(({ timeUs }) => timeUs).sort((a, b) => a - b));
+    expect(new Set(found.map(({ tags, timeUs }) => `${tags.field} ${timeUs}`)).size).toBe(2 * 1499);
+    for (const { tags, timeUs, fields } of found) {
+      expect({ ...tags, ...fields }).toEqual({
+        site,
+        device: 'd',
+        field: tags.field,
+        count: (timeUs - baseUs) / 60_000_000,
+      });
+    }
+    const ofOne = await store().windows({ ...query, measurement: 'rollup_1m', field: 'b', toMs: baseMs + 60_000 });
+    expect(ofOne).toEqual([{ timeUs: baseUs, tags: { site, device: 'd', field: 'b' }, fields: { count: 0 } }]);
+    const ofStates = await store().windows({ ...query, measurement: 'state_1m' });
+    expect(ofStates.map(({ tags, fields }) => [tags.state, fields.durationMs]).sort()).toEqual([
+      ['false', 2],
+      ['true', 1],
+    ]);
+    expect(await store().windows({ ...query, measurement: 'never_written' })).toEqual([]);
   });
 
   it('gives the newest value of each field per device, newest device first', async () => {
