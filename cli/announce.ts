@@ -11,6 +11,8 @@ interface Address {
 export interface Started {
   readonly http: Address;
   readonly mqtt: Address | null;
+  /** `null`: no MQTT over TLS. */
+  readonly tls: Address | null;
   /** Processes that share the MQTT port; absent = this one alone. */
   readonly workers?: number;
   readonly bus: Bus['kind'];
@@ -19,15 +21,16 @@ export interface Started {
 }
 
 /** Says where everything is: in the log for machines, and on standard output for the person who typed the command. */
-export function announce({ http, mqtt, workers, bus, store, page }: Started, log: Logger): void {
-  log.info({ version, http, mqtt, workers, bus, store }, 'started');
+export function announce({ http, mqtt, tls, workers, bus, store, page }: Started, log: Logger): void {
+  log.info({ version, http, mqtt, tls, workers, bus, store }, 'started');
+  const sharing = workers === undefined ? '' : `  (${workers} workers)`;
   const lines = [
     `Sluice ${version}  (bus: ${bus}, store: ${store ?? 'none'})`,
     ...(page ? [`  live page  http://${http.host}:${http.port}/`] : []),
     `  health     http://${http.host}:${http.port}/readyz`,
-    ...(mqtt === null
-      ? []
-      : [`  MQTT       ${mqtt.host}:${mqtt.port}${workers === undefined ? '' : `  (${workers} workers)`}`]),
+    ...(mqtt === null ? [] : [`  MQTT       ${mqtt.host}:${mqtt.port}${sharing}`]),
+    ...(tls === null ? [] : [`  over TLS   ${tls.host}:${tls.port}`]),
+    ...(mqtt === null ? [] : [`  WebSocket  ws://${http.host}:${http.port}/mqtt`]),
     '  Ctrl-C drains and stops',
   ];
   console.log(lines.join('\n'));

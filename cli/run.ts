@@ -2,12 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config-schema.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import { isOpen } from '../gateway/auth.ts';
-import { gatewayOptions } from '../gateway/options.ts';
 import { Pipeline, type Roles } from '../pipeline.ts';
 import { announce } from './announce.ts';
 import { readConfig } from './config-sources.ts';
-import { startDemoFleet } from './demo.ts';
+import { prepareDemo, startDemoFleet } from './demo.ts';
 import { endOfRun } from './end-of-run.ts';
 import { type CommonFlags, flagValues } from './flags.ts';
 import { makeLogger } from './logger.ts';
@@ -16,21 +14,16 @@ import { version } from './version.ts';
 
 /** Runs roles in this process until a signal or a failure ends them. */
 export async function runRoles(roles: Roles, flags: CommonFlags, { demo = false } = {}): Promise<void> {
-  const config = readConfig(flags.config, flagValues(flags));
-  if (roles.gateway && config.gateway.workers > 1) {
+  const given = readConfig(flags.config, flagValues(flags));
+  if (roles.gateway && given.gateway.workers > 1) {
     throw new SluiceError(
       'CONFIG_INVALID',
-      `gateway.workers is ${config.gateway.workers}, and \`sluice start\` runs everything in one process: ` +
+      `gateway.workers is ${given.gateway.workers}, and \`sluice start\` runs everything in one process: ` +
         'set it to 1, or run `sluice gateway`, `sluice processor` and `sluice web`',
     );
   }
-  if (demo && config.mqtt.username === undefined && !isOpen(gatewayOptions(config))) {
-    throw new SluiceError(
-      'CONFIG_INVALID',
-      'the fleet of --demo connects as mqtt.username, which is not set: set SLUICE_MQTT_USERNAME and ' +
-        'SLUICE_MQTT_PASSWORD beside the other credentials, or leave out --demo',
-    );
-  }
+  const prepared = demo ? await prepareDemo(given) : null;
+  const config = prepared?.config ?? given;
   const log = makeLogger(config.log);
   const pipeline = openPipeline(config, roles, log);
   const ended = endOfRun(log, { failed: pipeline.failed });
@@ -40,8 +33,9 @@ export async function runRoles(roles: Roles, flags: CommonFlags, { demo = false 
   if (pipeline.isStarted) {
     const { bus, store, gateway, web } = pipeline;
     const mqtt = gateway?.address() ?? null;
-    announce({ http: web.address(), mqtt, bus: bus.kind, store: store?.kind ?? null, page: roles.page }, log);
-    if (demo) fleet = await startDemoFleet({ ...config.mqtt, ...gateway!.address() }, log);
+    const tls = gateway?.tlsAddress() ?? null;
+    announce({ http: web.address(), mqtt, tls, bus: bus.kind, store: store?.kind ?? null, page: roles.page }, log);
+    if (prepared !== null && mqtt !== null) fleet = startDemoFleet(mqtt, prepared.credentials, log);
   }
   const failure = await ended;
   await fleet?.stop();

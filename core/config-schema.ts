@@ -53,6 +53,9 @@ const mqtt = z.strictObject({
   username: text.optional().describe('the one user that may do everything; with a password'),
   password: text.optional().meta({ secret: true }).describe('the password of that user'),
   usersFile: text.optional().describe('file of all other users and what they may do; `sluice users` writes it'),
+  anonymous: flag
+    .default(false)
+    .describe('where there are users, let in who shows no name as well: on the loopback address, or with insecure'),
   tls: tls.prefault({}),
   jwt: jwt.prefault({}),
   maxPacketBytes: count.default(256 * 1024).describe('a larger MQTT packet is refused at its header'),
@@ -221,6 +224,7 @@ export const environment: Readonly<Record<string, string>> = {
   SLUICE_MQTT_USERNAME: 'mqtt.username',
   SLUICE_MQTT_PASSWORD: 'mqtt.password',
   SLUICE_MQTT_USERS_FILE: 'mqtt.usersFile',
+  SLUICE_MQTT_ANONYMOUS: 'mqtt.anonymous',
   SLUICE_MQTT_TLS_PORT: 'mqtt.tls.port',
   SLUICE_MQTT_TLS_CERT: 'mqtt.tls.cert',
   SLUICE_MQTT_TLS_KEY: 'mqtt.tls.key',

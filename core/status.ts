@@ -28,6 +28,10 @@ export interface GatewayStatus extends RoleStatus {
   readonly clients: number;
   /** Where devices connect; `null` before it listens. */
   readonly mqtt: { readonly host: string; readonly port: number } | null;
+  /** The same over TLS, and when the certificate ends, ms since the epoch; `null`: not over TLS. */
+  readonly tls: { readonly host: string; readonly port: number; readonly certificateEndsMs: number } | null;
+  /** Who shows no user name is let in. */
+  readonly anonymous: boolean;
   readonly ledger: GatewayLedger;
   /** Payload bytes of the messages that the ledger says are held. */
   readonly heldBytes: number;

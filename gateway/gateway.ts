@@ -8,14 +8,14 @@ import { emptyGatewayLedger } from '../core/ledger.ts';
 import type { Logger } from '../core/log.ts';
 import type { GatewayStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
-import { checkExposure } from './auth.ts';
+import { checkExposure, isOpen } from './auth.ts';
 import { openBroker } from './broker.ts';
 import { Clients } from './clients.ts';
 import { Closed } from './closed.ts';
 import type { Arrival } from './connection/wire.ts';
+import { answer } from './entrances/answer.ts';
 import { Entrances } from './entrances/entrances.ts';
 import type { Address } from './entrances/listener.ts';
-import { answer } from './entrances/websocket.ts';
 import { Logins } from './identity/logins.ts';
 import { Ingest } from './ingest/ingest.ts';
 import { Ticks } from './ingest/ticks.ts';
@@ -121,7 +121,8 @@ export class Gateway {
       ready: problems.length === 0,
       problems,
       warnings: [...(logins?.warnings() ?? []), ...(entrances?.warnings() ?? [])],
-      ...(entrances?.status() ?? { connections: 0, connectsDelayed: 0, mqtt: null }),
+      ...(entrances?.status() ?? { connections: 0, connectsDelayed: 0, mqtt: null, tls: null }),
+      anonymous: isOpen(this.#options),
       clients: clients?.accepted ?? 0,
       ledger: ingest?.ledger ?? emptyGatewayLedger(),
       heldBytes: ingest?.caps.heldBytes ?? 0,

@@ -28,7 +28,9 @@ export interface GatewayOptions {
     readonly siteClaim: string;
     readonly deviceClaim: string;
   };
-  /** Allows a non-loopback address without credentials. */
+  /** Lets in who shows no user name, too. */
+  readonly anonymous: boolean;
+  /** Allows a non-loopback address where no one has to say who they are. */
   readonly insecure: boolean;
   /** A larger packet ends its connection at its header: `packets.ts`, as the next five. */
   readonly maxPacketBytes: number;

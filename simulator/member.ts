@@ -10,6 +10,7 @@ import { DeviceFaults } from './faults/device-faults.ts';
 import { Interruptions } from './faults/interruptions.ts';
 import type { DeviceIdentity } from './fleet.ts';
 import type { Message } from './message.ts';
+import { type Credentials, hasOwnIdentities } from './options.ts';
 import type { Transmission } from './outbox.ts';
 import type { Schedule } from './schedule.ts';
 import type { Tally } from './tally.ts';
@@ -37,6 +38,7 @@ export class Member {
   readonly #identity: DeviceIdentity;
   /** As the pipeline calls it: its topic says who it is. */
   readonly #known: { readonly site: string; readonly device: string };
+  readonly #credentials: Credentials | null;
   readonly #source: MeasurementSource;
   readonly #faults: DeviceFaults;
   readonly #own: Way;
@@ -67,10 +69,13 @@ export class Member {
     this.#known = routeOf(topic) ?? identity;
     this.#isCatchingUp = options.backfillMs > 0;
     this.#source = source;
-    this.#faults = new DeviceFaults(faults, { identity, seed, format, topic, fillIn });
+    const { credentials } = options;
+    this.#credentials = typeof credentials === 'function' ? credentials(identity) : credentials;
+    const speaksForItself = hasOwnIdentities(options);
+    this.#faults = new DeviceFaults(faults, { identity, seed, format, topic, speaksForItself, fillIn });
     this.#own = openWay(
       identity,
-      { credentials: options.credentials, suffix: '', isReopened: true },
+      { credentials: this.#credentials, suffix: '', isReopened: true },
       context,
       this.#ownEvents(),
       (transmission) => this.#givenUp(transmission),
@@ -111,7 +116,7 @@ export class Member {
   }
 
   #intruderWay(): Way {
-    const credentials = wrong(this.#context.options.credentials);
+    const credentials = wrong(this.#credentials);
     this.#intruder ??= openWay(
       this.#identity,
       { credentials, suffix: '-intruder', isReopened: false },

@@ -1,14 +1,28 @@
 /** Settings of a simulated fleet. What `sluice simulate` can set, with the same defaults: `cli/simulate.ts`. */
 import type { FaultSpec } from './faults/spec.ts';
-import type { Fleet } from './fleet.ts';
+import type { DeviceIdentity, Fleet } from './fleet.ts';
 import type { Format } from './format.ts';
+
+/** What a device shows in its CONNECT. */
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** What a device shows in the handshake of TLS; PEM. */
+export interface Certificate {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+/** One for all devices, or each its own; that of a device that has none throws CONFIG_INVALID. */
+export type Shown<T> = T | ((device: DeviceIdentity) => T);
 
 export interface Tls {
   /** PEM; `null`: the authorities that Node knows. */
   readonly ca: Buffer | null;
-  /** The device's own certificate and its key; both or none. */
-  readonly cert: Buffer | null;
-  readonly key: Buffer | null;
+  /** `null`: none is shown. */
+  readonly certificate: Shown<Certificate> | null;
   /** Takes any certificate of the broker. */
   readonly insecure: boolean;
 }
@@ -24,7 +38,8 @@ export interface Will {
 export interface SimulatorOptions {
   /** `mqtt://host:port`, or `mqtts://` for TLS. */
   readonly broker: string;
-  readonly credentials: { readonly username: string; readonly password: string } | null;
+  /** `null`: none are shown. */
+  readonly credentials: Shown<Credentials> | null;
   /** `null`: the defaults of TLS, where `broker` is mqtts://. */
   readonly tls: Tls | null;
   /** Name of the scenario, for the truth and the report. */
@@ -89,3 +104,8 @@ export const defaultSimulatorOptions: Omit<SimulatorOptions, 'scenario' | 'fleet
   durationMs: null,
   drainMs: 10_000,
 };
+
+/** Whether devices speak for themselves alone, so that the broker can refuse what is not theirs. */
+export function hasOwnIdentities({ credentials, tls }: Pick<SimulatorOptions, 'credentials' | 'tls'>): boolean {
+  return typeof credentials === 'function' || typeof tls?.certificate === 'function';
+}

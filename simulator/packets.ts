@@ -1,5 +1,5 @@
 /** The packets of MQTT 3.1.1 that a publisher sends, as bytes. */
-import type { Will } from './options.ts';
+import type { Credentials, Will } from './options.ts';
 
 export interface ConnectFields {
   readonly clientId: string;
@@ -8,7 +8,7 @@ export interface ConnectFields {
   readonly will: Will | null;
   /** 0: none. */
   readonly keepaliveSeconds: number;
-  readonly credentials: { readonly username: string; readonly password: string } | null;
+  readonly credentials: Credentials | null;
 }
 
 export const pingPacket = Buffer.from([0xc0, 0]);

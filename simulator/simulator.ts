@@ -9,7 +9,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Fields } from '../core/reading.ts';
 import { Device, type MeasurementSource } from './device.ts';
-import { type Dial, dialTo } from './endpoint.ts';
+import { type DialOf, dialTo } from './endpoint.ts';
 import { type DeviceIdentity, identities } from './fleet.ts';
 import { Member, type MemberContext } from './member.ts';
 import type { SimulatorOptions } from './options.ts';
@@ -81,7 +81,7 @@ export class Simulator {
 
   /**
    * Begins to connect and to send, and goes on by itself whether the broker can be reached or not. Throws
-   * CONFIG_INVALID when certificate or key cannot be used.
+   * CONFIG_INVALID when certificate or key cannot be used, or a device has none or no user.
    */
   start(): void {
     if (this.#stopTicking !== null || this.#stopping !== null) return;
@@ -104,13 +104,13 @@ export class Simulator {
 
   /**
    * One more device, whose measurements come from elsewhere; only while it runs. Returns what is to be called when the
-   * source has something again after it had nothing.
+   * source has something again after it had nothing. Throws CONFIG_INVALID when it has no user or certificate.
    */
   join(identity: DeviceIdentity, source: MeasurementSource): () => void {
     if (this.#shared === null || this.#isFinished) throw new Error('a device can only join a simulator that runs');
-    this.#devices++;
     this.#nextConnectMs = Math.max(this.#nextConnectMs, this.#context.clock.nowMs());
     const member = this.#add(identity, source, this.#shared);
+    this.#devices++;
     return () => member.wake();
   }
 
@@ -136,12 +136,12 @@ export class Simulator {
     return member;
   }
 
-  #memberContext(timeline: Timeline, dial: Dial): MemberContext {
+  #memberContext(timeline: Timeline, dialOf: DialOf): MemberContext {
     const { run, clock, truth = null } = this.#context;
     return {
       options: this.#options,
       run,
-      dial,
+      dialOf,
       timer: { nowMs: () => clock.nowMs(), at: (atMs, task) => this.#schedule.add(atMs, task) },
       clock,
       schedule: this.#schedule,

@@ -1,8 +1,8 @@
 /** A way from a device to the broker: what it has to send, and the connection on which that goes out. */
 import { Connection, type ConnectionEvents, type ConnectionSettings, type ConnectionTimer } from './connection.ts';
-import type { Dial } from './endpoint.ts';
+import type { DialOf } from './endpoint.ts';
 import type { DeviceIdentity } from './fleet.ts';
-import type { SimulatorOptions } from './options.ts';
+import type { Credentials, SimulatorOptions } from './options.ts';
 import { Outbox, type Transmission } from './outbox.ts';
 import { randomStream } from './random.ts';
 
@@ -15,7 +15,7 @@ export interface WayContext {
   readonly options: SimulatorOptions;
   /** Part of the client ids. */
   readonly run: string;
-  readonly dial: Dial;
+  readonly dialOf: DialOf;
   /** The schedule, for connections. */
   readonly timer: ConnectionTimer;
 }
@@ -24,7 +24,7 @@ export interface WayContext {
 export function openWay(
   identity: DeviceIdentity,
   { suffix, ...own }: Pick<ConnectionSettings, 'credentials' | 'isReopened'> & { readonly suffix: string },
-  { options, run, dial, timer }: WayContext,
+  { options, run, dialOf, timer }: WayContext,
   events: ConnectionEvents,
   onGivenUp: (transmission: Transmission) => void,
 ): Way {
@@ -33,7 +33,7 @@ export function openWay(
   // Not all of the options: devices are many.
   const settings = {
     ...own,
-    dial,
+    dial: dialOf(identity),
     qos: options.qos,
     clean: options.clean,
     keepaliveSeconds: options.keepaliveSeconds,
@@ -49,7 +49,7 @@ export function openWay(
 }
 
 /** Not the ones that anybody has. */
-export function wrong(credentials: SimulatorOptions['credentials']): SimulatorOptions['credentials'] {
+export function wrong(credentials: Credentials | null): Credentials {
   return { username: credentials?.username ?? 'intruder', password: `${credentials?.password ?? ''}-wrong` };
 }
 

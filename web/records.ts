@@ -47,6 +47,8 @@ const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
     connections: counter.default(0),
     clients: counter,
     mqtt: z.object({ host: text, port: z.number() }).nullable(),
+    tls: z.object({ host: text, port: z.number(), certificateEndsMs: z.number() }).nullable().default(null),
+    anonymous: z.boolean().default(true),
     ledger: gatewayLedgerSchema,
     heldBytes: counter.default(0),
     readAheadBytes: counter.default(0),

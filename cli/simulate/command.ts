@@ -1,9 +1,9 @@
 /** `sluice simulate` and what belongs to it, as commander knows it. */
 import type { Command } from 'commander';
 import { addFlags } from './connection-flags.ts';
-import { simulateFlags } from './flags.ts';
+import { fleetFlags, simulateFlags } from './flags.ts';
 import { replayFile, replayFlags } from './replay.ts';
-import { simulate } from './run.ts';
+import { listDevices, simulate } from './run.ts';
 import { initScenario, listScenarios, validateScenarios } from './scenarios.ts';
 
 export function addSimulate(program: Command): void {
@@ -29,7 +29,11 @@ Try it:
   sluice simulate ls
   sluice simulate cold-chain --duration 2m
   sluice simulate --devices 100 --rate 2000 --duration 10s --assert 'lost==0,puback.p99<250'
-  sluice simulate --broker mqtt://test.example:1883 -c 1 -I 5s -t 'site/{site}/{device}'`,
+  sluice simulate --broker mqtt://test.example:1883 -c 1 -I 5s -t 'site/{site}/{device}'
+
+Each device with a user of its own:
+  sluice simulate devices -c 100 | sluice users import - --file users.ndjson --out credentials.ndjson
+  sluice simulate -c 100 --credentials credentials.ndjson`,
     )
     .action(simulate);
   command
@@ -37,6 +41,11 @@ Try it:
     .description('list the shipped scenarios')
     .option('--json', 'print the list as JSON, with the files')
     .action(listScenarios);
+  const devices = command
+    .command('devices')
+    .description('list the devices of a run as site/device, for `sluice users import`')
+    .argument('[scenario]', 'one of `sluice simulate ls` (default: quickstart)');
+  addFlags(devices, fleetFlags).option('--json', 'print the list as JSON').action(listDevices);
   command
     .command('init')
     .description('copy a shipped scenario and its alert rules, to make it your own')

@@ -3,8 +3,15 @@ import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { count } from '../../core/config-schema.ts';
 import { durationMs } from '../../core/duration.ts';
-import { messageOf } from '../../core/errors.ts';
-import { defaultSimulatorOptions as defaults, type SimulatorOptions, type Tls } from '../../simulator/options.ts';
+import { messageOf, SluiceError } from '../../core/errors.ts';
+import {
+  type Certificate,
+  defaultSimulatorOptions as defaults,
+  type SimulatorOptions,
+  type Tls,
+} from '../../simulator/options.ts';
+import { filledIn } from '../../simulator/way.ts';
+import { parseCredentials } from '../credentials-file.ts';
 
 /** As commander gives them: text, or absent. */
 export interface Flags {
@@ -23,9 +30,10 @@ export const connectionFlags: readonly FlagHelp[] = [
   ['--broker <url>', 'mqtt://host:port, or mqtts:// for TLS', defaults.broker],
   ['-u, --username <name>', 'user [SLUICE_MQTT_USERNAME]'],
   ['-P, --password <text>', 'password, for all to see; better [SLUICE_MQTT_PASSWORD, …_FILE]'],
+  ['--credentials <file>', 'a user for each device, as `sluice users import` writes them, instead of one for all'],
   ['--ca <file>', 'PEM: who may have signed the certificate of the broker'],
-  ['--cert <file>', 'PEM: certificate of the devices; with --key'],
-  ['--key <file>', 'PEM: its private key'],
+  ['--cert <file>', 'PEM: certificate of the devices; with --key. With {site} and {device}: each its own'],
+  ['--key <file>', 'PEM: its private key, in the same way'],
   ['--insecure', 'take any certificate of the broker'],
   ['-q, --qos <level>', '0, 1 or 2', defaults.qos],
   ['-t, --topic <template>', 'with {site} and {device}', defaults.topic],
@@ -63,6 +71,7 @@ const schema = z.object({
     .default(defaults.broker),
   username: z.string().min(1).optional(),
   password: z.string().optional(),
+  credentials: z.string().min(1).optional(),
   ca: z.string().optional(),
   cert: z.string().optional(),
   key: z.string().optional(),
@@ -97,10 +106,7 @@ export function readConnectionFlags(flags: Flags, around: Surroundings, problems
   return {
     ...defaults,
     broker: values.broker,
-    credentials:
-      values.username === undefined || values.password === undefined
-        ? null
-        : { username: values.username, password: values.password },
+    credentials: credentialsOf(values, around, problems),
     tls: tlsOf(values, around, problems),
     topic: values.topic,
     clientId: values.clientId ?? (values.clean ? defaults.clientId : '{device}'),
@@ -130,8 +136,11 @@ export function parseFlags<T>(schema: z.ZodType<T>, flags: Flags, problems: stri
 }
 
 function contradictions({ broker, clean, clientId, willTopic, ...values }: Values): string[] {
-  const { ca, cert, key, insecure, willPayload, willQos, willRetain } = values;
+  const { username, credentials, ca, cert, key, insecure, willPayload, willQos, willRetain } = values;
   const problems: string[] = [];
+  if (credentials !== undefined && username !== undefined) {
+    problems.push('--credentials and a user for all (--username, SLUICE_MQTT_USERNAME): give one of them');
+  }
   if ((cert === undefined) !== (key === undefined)) problems.push('--cert and --key need each other');
   if (!broker.startsWith('mqtts:') && (ca ?? cert ?? key ?? insecure) !== undefined) {
     problems.push('--ca, --cert, --key and --insecure are for TLS: --broker mqtts://…');
@@ -145,23 +154,61 @@ function contradictions({ broker, clean, clientId, willTopic, ...values }: Value
   return problems;
 }
 
+function credentialsOf(
+  { username, password, credentials: file }: Values,
+  { readFile }: Surroundings,
+  problems: string[],
+): SimulatorOptions['credentials'] {
+  if (file === undefined) return username === undefined || password === undefined ? null : { username, password };
+  try {
+    const own = parseCredentials(readFile(file).toString('utf8'));
+    return ({ site, device }) => {
+      const found = own.get(`${site}/${device}`);
+      if (found !== undefined) return { username: found.user, password: found.password };
+      const fix = '`sluice users import` makes one';
+      throw new SluiceError('CONFIG_INVALID', `--credentials: ${file} has no user for ${site}/${device}: ${fix}`);
+    };
+  } catch (error) {
+    problems.push(`--credentials: ${file} cannot be used (${messageOf(error)})`);
+    return null;
+  }
+}
+
 function tlsOf({ broker, ca, cert, key, insecure }: Values, around: Surroundings, problems: string[]): Tls | null {
   if (!broker.startsWith('mqtts:')) return null;
-  const read = (flag: string, path: string | undefined) => {
-    if (path === undefined) return null;
+  const read = (flag: string, path: string) => {
     try {
       return around.readFile(path);
     } catch (error) {
-      problems.push(`${flag}: ${path} cannot be read (${messageOf(error)})`);
-      return null;
+      throw new SluiceError('CONFIG_INVALID', `${flag}: ${path} cannot be read (${messageOf(error)})`);
     }
   };
-  return {
-    ca: read('--ca', ca),
-    cert: read('--cert', cert),
-    key: read('--key', key),
-    insecure: insecure === true,
-  };
+  const certificate = (files: CertificateFiles): Certificate => ({
+    cert: read('--cert', files.cert),
+    key: read('--key', files.key),
+  });
+  try {
+    return {
+      ca: ca === undefined ? null : read('--ca', ca),
+      certificate: cert === undefined || key === undefined ? null : shownCertificate({ cert, key }, certificate),
+      insecure: insecure === true,
+    };
+  } catch (error) {
+    problems.push(messageOf(error));
+    return null;
+  }
+}
+
+interface CertificateFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Read now, or for each device when it joins. */
+function shownCertificate(files: CertificateFiles, read: (files: CertificateFiles) => Certificate): Tls['certificate'] {
+  const { cert, key } = files;
+  if (!isOwn(cert) && !isOwn(key)) return read(files);
+  return (device) => read({ cert: filledIn(cert, device, ''), key: filledIn(key, device, '') });
 }
 
 function fromEnvironment(name: string, { env, readFile }: Surroundings, problems: string[]): string | undefined {

@@ -4,6 +4,7 @@ import { count } from '../../core/config-schema.ts';
 import { durationMs } from '../../core/duration.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { parseShortFaults } from '../../simulator/faults/spec.ts';
+import { type DeviceIdentity, identities } from '../../simulator/fleet.ts';
 import { formats } from '../../simulator/format.ts';
 import { defaultSimulatorOptions as defaults, type SimulatorOptions } from '../../simulator/options.ts';
 import { ratePerSecond, resized } from '../../simulator/scenario/resize.ts';
@@ -18,11 +19,16 @@ import {
 } from './connection-flags.ts';
 import { type Reporting, reportingFlags, reportingSchema } from './reporting.ts';
 
-/** The letters are those of emqtt-bench. */
-export const simulateFlags: readonly FlagHelp[] = [
+/** Which devices there are. */
+export const fleetFlags: readonly FlagHelp[] = [
   ['-f, --file <scenario>', 'a scenario of your own, instead of a name'],
   ['-c, --devices <n>', 'devices in all, each with a connection of its own; default: as in the scenario'],
   ['--sites <list>', 'sites the devices are shared out among, comma-separated; default: as in the scenario'],
+];
+
+/** The letters are those of emqtt-bench. */
+export const simulateFlags: readonly FlagHelp[] = [
+  ...fleetFlags,
   ['-I, --interval <time>', 'between two messages of a device: milliseconds, or 500ms, 10s, 1m'],
   ['--rate <n>', 'messages per second in all, instead of --interval'],
   ['--jitter <part>', 'part of the interval, 0 to 1, by which a message may come late'],
@@ -40,13 +46,17 @@ export const simulateFlags: readonly FlagHelp[] = [
   ...reportingFlags,
 ];
 
-const schema = z.object({
+const fleetSchema = z.object({
   devices: count.optional(),
   sites: z
     .string()
     .transform((list) => list.split(',').map((site) => site.trim()))
     .refine((sites) => sites.every((site) => /^[^/+#\0]+$/.test(site)), 'expected names without / + #')
     .optional(),
+});
+
+const schema = z.object({
+  ...fleetSchema.shape,
   interval: durationMs.optional(),
   rate: z.coerce.number().positive().optional(),
   jitter: z.coerce.number().min(0).max(1).optional(),
@@ -81,6 +91,14 @@ export interface Simulation {
   readonly warnings: readonly string[];
 }
 
+/** The devices of a run with these flags. Throws CONFIG_INVALID that lists every error. */
+export function devicesOf(flags: Flags, scenario: Scenario): DeviceIdentity[] {
+  const problems: string[] = [];
+  const size = parseFlags(fleetSchema, flags, problems);
+  if (size === null) throw wrongUsage(problems);
+  return resized(scenario.fleets, size).flatMap(identities);
+}
+
 /** Checks the flags as a whole. Throws CONFIG_INVALID that lists every error. */
 export function readSimulateFlags(flags: Flags, scenario: Scenario, around: Surroundings): Simulation {
   const problems: string[] = [];
@@ -92,7 +110,7 @@ export function readSimulateFlags(flags: Flags, scenario: Scenario, around: Surr
   }
   if (values !== null) problems.push(...contradictions(values, scenario));
   if (connection === null || values === null || reporting === null || problems.length > 0) {
-    throw new SluiceError('CONFIG_INVALID', `wrong usage, ${problems.length} error(s):\n  ${problems.join('\n  ')}`);
+    throw wrongUsage(problems);
   }
   const fleets = resized(scenario.fleets, { ...values, intervalMs: values.interval });
   const devices = fleets.reduce((total, { count }) => total + count, 0);
@@ -114,9 +132,13 @@ export function readSimulateFlags(flags: Flags, scenario: Scenario, around: Surr
     reporting,
     warnings:
       faults.length < asked.length
-        ? ['security.wrong_password is left out: without a user (--username) no password can be wrong']
+        ? ['security.wrong_password is left out: without a user (--username, --credentials) no password can be wrong']
         : [],
   };
+}
+
+function wrongUsage(problems: readonly string[]): SluiceError {
+  return new SluiceError('CONFIG_INVALID', `wrong usage, ${problems.length} error(s):\n  ${problems.join('\n  ')}`);
 }
 
 function connectRateOf({ rampUp, connrate = defaults.connectRate }: Values, devices: number): number {

@@ -12,7 +12,7 @@ import { TruthWriter } from '../../simulator/truth.ts';
 import { makeLogger } from '../logger.ts';
 import { version } from '../version.ts';
 import type { Flags, Surroundings } from './connection-flags.ts';
-import { readSimulateFlags } from './flags.ts';
+import { devicesOf, readSimulateFlags } from './flags.ts';
 import { type Reporting, runAndReport, type Sender } from './reporting.ts';
 
 export const surroundings: Surroundings = { env: process.env, readFile: (path) => readFileSync(path) };
@@ -21,6 +21,13 @@ export async function simulate(name: string | undefined, flags: Flags): Promise<
   const { options, reporting, warnings } = readSimulateFlags(flags, chosenScenario(name, flags.file), surroundings);
   for (const warning of warnings) process.stderr.write(`sluice: ${warning}\n`);
   await runSender(options, reporting, flags, (simulator) => simulator);
+}
+
+/** Prints `site/device` of each device that a run with these flags would have. */
+export function listDevices(name: string | undefined, flags: Flags): void {
+  const devices = devicesOf(flags, chosenScenario(name, flags.file)).map(({ site, device }) => ({ site, device }));
+  if (flags.json === true) console.log(JSON.stringify(devices, null, 2));
+  else for (const { site, device } of devices) console.log(`${site}/${device}`);
 }
 
 /** Runs what `senderOf` makes of a simulator, with truth and report. */

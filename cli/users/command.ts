@@ -2,8 +2,9 @@
 import { type Command, Option } from 'commander';
 import { hashPassword } from '../../gateway/identity/password.ts';
 import type { UserEntry } from '../../gateway/identity/users.ts';
+import { importDevices } from './import.ts';
 import { type NewPassword, newPassword, type PasswordFlags } from './new-password.ts';
-import { addEntry, changeEntry, readEntries } from './users-file.ts';
+import { addEntries, changeEntry, readEntries } from './users-file.ts';
 
 interface FileFlags {
   readonly file: string;
@@ -30,7 +31,11 @@ Exit codes: 0 done · 2 wrong usage, no such user, or a file that cannot be used
 
 Try it:
   sluice users add pump1 --site plant --device pump1 --generate --file users.ndjson
-  SLUICE_MQTT_USERS_FILE=users.ndjson sluice start`,
+  SLUICE_MQTT_USERS_FILE=users.ndjson sluice start
+
+A fleet, each device with a user of its own, and the same fleet simulated:
+  sluice simulate devices -c 1000 | sluice users import - --file users.ndjson --out credentials.ndjson
+  sluice simulate -c 1000 --credentials credentials.ndjson`,
   );
   withPassword(withFile(command.command('add'), 'add a user'))
     .argument('<user>', 'its name')
@@ -40,6 +45,10 @@ Try it:
     .option('--subscribe <filter...>', 'the same for topics it may subscribe to')
     .option('--no-password', 'it shows a certificate with its name instead')
     .action(add);
+  withFile(command.command('import'), 'add a user with a random password for each device that has none')
+    .argument('<devices>', 'a file with site/device in each line; - for standard input')
+    .requiredOption('--out <file>', 'where to write users and passwords, added to those that are there')
+    .action(importDevices);
   withFile(command.command('remove'), 'remove a user; its connections are closed').argument('<user>').action(remove);
   withPassword(withFile(command.command('passwd'), 'change the password of a user'))
     .argument('<user>')
@@ -61,8 +70,8 @@ function withPassword(command: Command): Command {
 async function add(user: string, flags: AddFlags): Promise<void> {
   const { file, site, device, publish, subscribe } = flags;
   const made = flags.password ? await newPassword(flags) : null;
-  const password = made === null ? undefined : await hashPassword(made.password);
-  await addEntry(file, { user, password, site, device, publish, subscribe });
+  const password = made === null ? undefined : await hashPassword(made.password, made.origin);
+  await addEntries(file, [{ user, password, site, device, publish, subscribe }]);
   say('added', user, flags, made);
 }
 
@@ -73,7 +82,7 @@ async function remove(user: string, flags: FileFlags): Promise<void> {
 
 async function passwd(user: string, flags: FileFlags & PasswordFlags): Promise<void> {
   const made = await newPassword(flags);
-  const password = await hashPassword(made.password);
+  const password = await hashPassword(made.password, made.origin);
   await changeEntry(flags.file, user, (entry) => ({ ...entry, password }));
   say('changed', user, flags, made);
 }
@@ -88,7 +97,7 @@ async function list({ file, json = false }: FileFlags): Promise<void> {
 }
 
 function say(done: string, user: string, { file, json = false }: FileFlags, made: NewPassword | null): void {
-  const shown = made?.isGenerated === true ? { password: made.password } : {};
+  const shown = made?.origin === 'random' ? { password: made.password } : {};
   if (json) console.log(JSON.stringify({ [done]: user, file, ...shown }));
   else console.log([`${done} ${user}`, ...('password' in shown ? [`password: ${shown.password}`] : [])].join('\n'));
 }

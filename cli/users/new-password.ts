@@ -1,10 +1,10 @@
 /** Where the password of a user comes from: never from the command line, which all can see. */
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { messageOf, SluiceError } from '../../core/errors.ts';
+import { type PasswordOrigin, randomPassword } from '../../gateway/identity/password.ts';
 
 export interface PasswordFlags {
   readonly passwordFile?: string;
@@ -13,22 +13,21 @@ export interface PasswordFlags {
 
 export interface NewPassword {
   readonly password: string;
-  /** Its user does not know it yet: it has to be shown. */
-  readonly isGenerated: boolean;
+  /** Of a random one: its user does not know it yet, it has to be shown. */
+  readonly origin: PasswordOrigin;
 }
 
 const minLength = 8;
 const maxBytes = 1024;
-const generatedBytes = 18;
 
 /** Throws CONFIG_INVALID when there is none, or it is too short. */
 export async function newPassword({ passwordFile, generate = false }: PasswordFlags): Promise<NewPassword> {
   if (generate && passwordFile !== undefined) throw invalid('--generate and --password-file exclude each other');
-  if (generate) return { password: randomBytes(generatedBytes).toString('base64url'), isGenerated: true };
+  if (generate) return { password: randomPassword(), origin: 'random' };
   const password = await readPassword(passwordFile);
   if ([...password].length < minLength) throw invalid(`the password needs ${minLength} characters at least`);
   if (Buffer.byteLength(password) > maxBytes) throw invalid(`the password is longer than ${maxBytes} bytes`);
-  return { password, isGenerated: false };
+  return { password, origin: 'chosen' };
 }
 
 async function readPassword(file: string | undefined): Promise<string> {

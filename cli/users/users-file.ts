@@ -1,25 +1,32 @@
 /** The users file as `sluice users` changes it: line by line, all or nothing, one at a time. */
-import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { open, readFile, realpath, rm } from 'node:fs/promises';
 import { messageOf, SluiceError } from '../../core/errors.ts';
 import { isEntry, parseEntry, parseUsers, type UserEntry } from '../../gateway/identity/users.ts';
-
-const newFileMode = 0o600;
+import { writeWhole } from './whole-file.ts';
 
 /** Throws CONFIG_INVALID when the file is not as the gateway wants it; one that is not there has no entries. */
 export async function readEntries(file: string): Promise<UserEntry[]> {
   return (await readLines(file)).filter(isEntry).map((line) => JSON.parse(line) as UserEntry);
 }
 
-/** Throws CONFIG_INVALID when there is such a user, or the entry is not as the gateway wants it. */
-export async function addEntry(file: string, entry: UserEntry): Promise<void> {
+/** Throws CONFIG_INVALID when there is such a user already, or an entry is not as the gateway wants it. */
+export async function addEntries(file: string, entries: readonly UserEntry[]): Promise<void> {
   await change(file, (lines) => {
-    if (lines.some((line) => userOf(line) === entry.user)) {
+    const there = new Set(lines.map(userOf));
+    const twice = entries.find(({ user }) => there.has(user));
+    if (twice !== undefined) {
       throw invalid(
-        `there is a user ${entry.user} in ${file} already: \`passwd\` changes its password, \`remove\` removes it`,
+        `there is a user ${twice.user} in ${file} already: \`passwd\` changes its password, \`remove\` removes it`,
       );
     }
-    return [...lines, toLine(entry)];
+    return [...lines, ...entries.map(toLine)];
   });
+}
+
+/** Those that are there already are replaced. */
+export async function putEntries(file: string, entries: readonly UserEntry[]): Promise<void> {
+  const users = new Set<string | null>(entries.map(({ user }) => user));
+  await change(file, (lines) => [...lines.filter((line) => !users.has(userOf(line))), ...entries.map(toLine)]);
 }
 
 /** `null` removes it. Throws CONFIG_INVALID when there is no such user. */
@@ -65,29 +72,6 @@ async function change(file: string, changed: (lines: string[]) => string[]): Pro
     await writeWhole(target, lines.length === 0 ? '' : `${lines.join('\n')}\n`);
   } finally {
     await rm(lock, { force: true });
-  }
-}
-
-/** Whoever reads it sees what was there before, or all that is there now, also after a loss of power. */
-async function writeWhole(target: string, text: string): Promise<void> {
-  const draft = `${target}.new`;
-  try {
-    const mode = await stat(target).then(
-      ({ mode }) => mode & 0o777,
-      () => newFileMode,
-    );
-    await rm(draft, { force: true });
-    const handle = await open(draft, 'wx', mode);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, target);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw invalid(`${target} cannot be written: ${messageOf(error)}`);
   }
 }
 

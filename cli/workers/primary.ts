@@ -29,17 +29,19 @@ export async function runWorkers(config: Config): Promise<void> {
     problems: () => (state === 'started' ? [] : [state]),
     status: () => [],
     pipeline: null,
+    mqtt: (request, head) => workers.upgrade(request, head),
     labels: { worker: 'primary' },
     group: workers,
   });
   const ended = endOfRun(log, { onSecond: () => workers.kill() });
   await web.start();
   try {
-    const mqtt = await Promise.race([workers.start(), ended.then(() => null)]);
-    if (mqtt !== null) {
+    const listening = await Promise.race([workers.start(), ended.then(() => null)]);
+    if (listening !== null) {
       state = 'started';
       const bus = config.kafka.brokers === undefined ? 'embedded' : 'kafka';
-      announce({ http: web.address(), mqtt, workers: config.gateway.workers, bus, store: null, page: false }, log);
+      const shown = { workers: config.gateway.workers, bus, store: null, page: false } as const;
+      announce({ http: web.address(), ...listening, ...shown }, log);
       await ended;
     }
   } catch (error) {

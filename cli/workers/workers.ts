@@ -1,15 +1,17 @@
 /**
- * The workers of `sluice gateway`: processes that share the MQTT port and nothing else but the bus. Started, started
+ * The workers of `sluice gateway`: processes that share the ports and nothing else but the bus. Started, started
  * again when they end by themselves, asked how they are, drained together.
  */
 import cluster from 'node:cluster';
+import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import { within } from '../../core/deadline.ts';
 import { SluiceError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
+import { answer } from '../../gateway/entrances/answer.ts';
 import type { Group } from '../../web/group.ts';
 import { type Exit, WorkerLink } from './link.ts';
-import type { Address, Answers, Question } from './messages.ts';
+import type { Answers, Listening, Question } from './messages.ts';
 
 /** The environment variable that tells a worker its number. */
 export const workerVariable = 'SLUICE_WORKER';
@@ -47,14 +49,15 @@ export class Workers implements Group {
   /** Those that live, by number: 1 to `count`. */
   readonly #live = new Map<number, WorkerLink>();
   readonly #draining = new AbortController();
+  #upgrades = 0;
   restarts = 0;
 
   constructor(context: WorkersContext) {
     this.#context = context;
   }
 
-  /** Resolves with the address they share when all take clients. Rejects with WorkerFailed when one ends before. */
-  async start(): Promise<Address> {
+  /** Resolves with the addresses they share when all take clients. Rejects with WorkerFailed when one ends before. */
+  async start(): Promise<Listening> {
     // Of a metric, "not a number" must arrive as it is.
     cluster.setupPrimary({ serialization: 'advanced' });
     const numbers = Array.from({ length: this.#context.count }, (_, i) => i + 1);
@@ -62,14 +65,22 @@ export class Workers implements Group {
     const starts = links.map(({ number, link }) =>
       Promise.race([link.started, link.exited.then((exit) => Promise.reject(new WorkerFailed(number, exit)))]),
     );
-    const [address] = await Promise.all(starts);
+    const [listening] = await Promise.all(starts);
     for (const { number, link } of links) void this.#keepUp(number, link);
-    return address!;
+    return listening!;
   }
 
   /** That take clients now. */
   get running(): number {
     return this.#running().length;
+  }
+
+  /** Gives a request that asks for MQTT over WebSocket to the worker whose turn it is. */
+  upgrade(request: IncomingMessage, head: Buffer): void {
+    const running = this.#draining.signal.aborted ? [] : this.#running();
+    const [, link] = running[this.#upgrades++ % running.length] ?? [];
+    if (link === undefined) answer(request.socket, '503 Service Unavailable');
+    else link.upgrade(request, head);
   }
 
   async silent(): Promise<string[]> {
@@ -132,7 +143,7 @@ export class Workers implements Group {
     });
     const exits = await Promise.all(links.map(async ([number, link]) => ({ number, link, ...(await link.exited) })));
     allEnded.abort();
-    const late = exits.filter(({ link, code }) => link.mqtt !== null && code !== 0).map(({ number }) => number);
+    const late = exits.filter(({ link, code }) => link.listening !== null && code !== 0).map(({ number }) => number);
     if (late.length === 0) return;
     throw new SluiceError(
       'CLOSE_TIMEOUT',
@@ -147,7 +158,7 @@ export class Workers implements Group {
   }
 
   #running(): [number, WorkerLink][] {
-    return [...this.#live].filter(([, { mqtt }]) => mqtt !== null).sort(([a], [b]) => a - b);
+    return [...this.#live].filter(([, { listening }]) => listening !== null).sort(([a], [b]) => a - b);
   }
 
   #ask<Q extends Question>(link: WorkerLink, question: Q): Promise<Answers[Q]> {

@@ -103,9 +103,16 @@ export class Entrances {
     return this.#handshakes?.warnings() ?? [];
   }
 
-  status(): Pick<GatewayStatus, 'connections' | 'connectsDelayed' | 'mqtt'> {
+  status(): Pick<GatewayStatus, 'connections' | 'connectsDelayed' | 'mqtt' | 'tls'> {
     const { connections, delayed } = this.#admission;
-    return { connections, connectsDelayed: delayed, mqtt: this.#tcp?.listening === true ? this.address() : null };
+    const mqtt = this.#tcp?.listening === true ? this.address() : null;
+    const tls = this.#tls?.listening === true ? addressOf(this.#tls) : null;
+    return {
+      connections,
+      connectsDelayed: delayed,
+      mqtt,
+      tls: tls && { ...tls, certificateEndsMs: this.#handshakes!.certificateEndsMs },
+    };
   }
 
   /** Lets no one in any more. */

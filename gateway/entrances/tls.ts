@@ -3,6 +3,7 @@
  * be of our authority; whose it is, is its common name. Certificates are read again when they change: who is connected
  * stays.
  */
+import { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
@@ -26,19 +27,26 @@ interface Handshake {
   readonly sinceMs: number;
 }
 
+/** What the files say, and until when. */
+interface Certificates extends SecureContextOptions {
+  readonly endsMs: number;
+}
+
 const sweepEveryMs = 1000;
+/** Before its end a certificate is something to look at. */
+const warnBeforeMs = 14 * 86_400_000;
 /** Node's own timeout: longer than ours, which goes by the clock. */
 const spareMs = 60_000;
 
 export class TlsHandshakes {
   readonly #context: TlsContext;
-  readonly #certificates: Reloaded<SecureContextOptions>;
+  readonly #certificates: Reloaded<Certificates>;
   readonly #server: Server;
   /** Those under way, by remote address and port: Node does not say whose a secure connection was. */
   readonly #open = new Map<string, Handshake>();
   #stopSweep: () => void = () => {};
 
-  private constructor(context: TlsContext, certificates: Reloaded<SecureContextOptions>) {
+  private constructor(context: TlsContext, certificates: Reloaded<Certificates>) {
     const { files, connectTimeoutMs } = context;
     this.#context = context;
     this.#certificates = certificates;
@@ -60,10 +68,11 @@ export class TlsHandshakes {
     const { clock, log } = context;
     const { cert, key, ca } = context.files;
     const files = [cert, key, ...(ca === undefined ? [] : [ca])];
-    const parse = ([cert, key, ca]: readonly Buffer[]): SecureContextOptions => {
+    const parse = ([cert, key, ca]: readonly Buffer[]): Certificates => {
       const contents = { cert: cert!, key: key!, ...(ca === undefined ? {} : { ca }) };
       createSecureContext(contents);
-      return contents;
+      // Of a chain the first is ours.
+      return { ...contents, endsMs: new X509Certificate(cert!).validToDate.getTime() };
     };
     return new TlsHandshakes(context, await Reloaded.open({ setting: 'mqtt.tls', files, parse, clock, log }));
   }
@@ -73,9 +82,16 @@ export class TlsHandshakes {
     this.#stopSweep = this.#context.clock.every(sweepEveryMs, () => this.#closeLate());
   }
 
-  /** What is wrong with the certificates that stay in force as they were, in words. */
+  get certificateEndsMs(): number {
+    return this.#certificates.value.endsMs;
+  }
+
+  /** What is wrong with the certificates: a change that cannot be used, an end that is near. In words. */
   warnings(): string[] {
-    return this.#certificates.problem === null ? [] : [this.#certificates.problem];
+    const { problem } = this.#certificates;
+    const isNear = this.certificateEndsMs - this.#context.clock.nowMs() < warnBeforeMs;
+    const end = `mqtt.tls.cert (${this.#context.files.cert}) ends at ${new Date(this.certificateEndsMs).toISOString()}`;
+    return [...(problem === null ? [] : [problem]), ...(isNear ? [end] : [])];
   }
 
   /** Ends those under way. */

@@ -9,6 +9,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../../core/clock.ts';
 import type { ClosedReason } from '../../core/reasons.ts';
 import type { Arrival, Wire } from '../connection/wire.ts';
+import { answer } from './answer.ts';
 import { socketBufferBytes } from './listener.ts';
 
 const subprotocol = 'mqtt';
@@ -151,10 +152,4 @@ class WebSocketWire extends Duplex implements Wire {
 
 function hostOf(origin: string): string | null {
   return URL.canParse(origin) ? new URL(origin).host : null;
-}
-
-/** Refuses the request. */
-export function answer(socket: Socket, status: string): void {
-  socket.on('error', () => {});
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

@@ -1,18 +1,18 @@
 /**
  * Who is it? What a client shows of itself, made into an identity or refused: a certificate, a token, or the password
- * of the one user of the configuration or of one in the users file. Where there is none of it, anyone is let in (`auth.ts` says
- * from where).
+ * of the one user of the configuration or of one in the users file. Where there is none of it, anyone is let in, and who shows
+ * nothing where that is allowed (`auth.ts` says from where).
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
-import { isOpen } from '../auth.ts';
+import { hasCredentials, isOpen } from '../auth.ts';
 import type { Refusal } from '../broker.ts';
 import { addressKey } from '../entrances/addresses.ts';
 import type { GatewayOptions } from '../options.ts';
+import { Decoys } from './decoys.ts';
 import { type Identity, isPlace, trusted } from './identity.ts';
 import { LoginThrottle } from './login-throttle.ts';
-import { type PasswordHash, parseHash } from './password.ts';
 import { Reloaded } from './reloaded.ts';
 import { looksLikeToken, Tokens } from './tokens.ts';
 import { parseUsers, type Users } from './users.ts';
@@ -36,7 +36,7 @@ const wrong = { refusal: 'bad_credentials' } as const;
 
 export type LoginOptions = Pick<
   GatewayOptions,
-  'credentials' | 'usersFile' | 'tls' | 'jwt' | 'maxFailedLoginsPerAddress'
+  'credentials' | 'usersFile' | 'tls' | 'jwt' | 'anonymous' | 'maxFailedLoginsPerAddress'
 >;
 
 export class Logins {
@@ -45,6 +45,7 @@ export class Logins {
   readonly #users: Reloaded<Users> | null;
   readonly #tokens: Tokens | null;
   readonly #verifications: Verifications;
+  readonly #decoys = new Decoys();
 
   private constructor(options: LoginOptions, users: Reloaded<Users> | null, tokens: Tokens | null, clock: Clock) {
     this.#options = options;
@@ -83,7 +84,8 @@ export class Logins {
 
   async login(shown: Shown): Promise<Login> {
     if (shown.certificate !== null) return this.#ofCertificate(shown.certificate);
-    if (isOpen(this.#options)) return { identity: trusted('nobody') };
+    const saysNothing = shown.username === undefined || !hasCredentials(this.#options);
+    if (saysNothing && isOpen(this.#options)) return { identity: trusted('nobody') };
     const turn = await this.throttle.wait(shown.address);
     if (turn === 'turned away') return { refusal: 'too_many_logins' };
     // Of many that came at once the first may fail meanwhile: then the others would have had to wait.
@@ -114,20 +116,15 @@ export class Logins {
     if (credentials !== null && isEqual(username, credentials.username)) {
       return isEqual(password, credentials.password) ? { identity: trusted('configuration', username) } : wrong;
     }
-    const user = this.#users?.value.get(username);
-    // As long as for a user there is: how long it takes must not tell who is in the file.
-    const hash = user?.password ?? nobody;
-    const verdict =
-      this.#users === null ? 'wrong' : await this.#verifications.verify(password, hash, addressKey(address), mayRun);
+    if (this.#users === null) return wrong;
+    const users = this.#users.value;
+    const user = users.get(username);
+    const hash = user?.password ?? this.#decoys.of(username, users);
+    const verdict = await this.#verifications.verify(password, hash, addressKey(address), mayRun);
     if (verdict === 'busy') return { refusal: 'too_many_logins' };
     return verdict === 'right' && user?.password != null ? { identity: user.identity } : wrong;
   }
 }
-
-/** Of a password that nobody has. */
-const nobody = parseHash(
-  '$scrypt$ln=14,r=8,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
-) as PasswordHash;
 
 /** In constant time whatever the lengths are. */
 function isEqual(given: string | Buffer, expected: string): boolean {

@@ -1,8 +1,14 @@
 /** Passwords as scrypt hashes (RFC 7914), written as PHC strings: `$scrypt$ln=14,r=8,p=1$<salt>$<hash>`. */
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 
-/** 16 MiB and about 50 ms: what a gateway can do many times a minute. A device's password should be a random one. */
-const cost = { ln: 14, r: 8, p: 1 };
+/**
+ * What a person chose can be guessed, and each guess has to cost: 16 MiB and about 50 ms. What was drawn from 144 random
+ * bits cannot, however fast one guesses: 1 MiB and about 3 ms, so that a fleet that comes back at once is let in at once.
+ */
+const costs = { chosen: { ln: 14, r: 8, p: 1 }, random: { ln: 10, r: 8, p: 1 } } as const;
+export type PasswordOrigin = keyof typeof costs;
+
+const randomBits = 144;
 const saltBytes = 16;
 const hashBytes = 32;
 /** A hash asks for no more than this of the one who checks it: 128 MiB, half a second. */
@@ -27,8 +33,12 @@ export function parseHash(text: string): PasswordHash | null {
   return { text, options: scryptOptions(ln, r, p), salt, hash };
 }
 
-export async function hashPassword(password: string): Promise<string> {
-  const { ln, r, p } = cost;
+export function randomPassword(): string {
+  return randomBytes(randomBits / 8).toString('base64url');
+}
+
+export async function hashPassword(password: string, origin: PasswordOrigin = 'chosen'): Promise<string> {
+  const { ln, r, p } = costs[origin];
   const salt = randomBytes(saltBytes);
   const hash = await derive(password, salt, hashBytes, scryptOptions(ln, r, p));
   return `$scrypt$ln=${ln},r=${r},p=${p}$${unpadded(salt)}$${unpadded(hash)}`;

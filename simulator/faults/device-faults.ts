@@ -28,6 +28,8 @@ export interface DeviceFaultsSettings {
   readonly format: Format;
   /** The device's own. */
   readonly topic: string;
+  /** The broker knows it as itself alone. */
+  readonly speaksForItself: boolean;
   /** Puts the device's names into a topic. */
   readonly fillIn: (template: string) => string;
 }
@@ -53,7 +55,7 @@ export class DeviceFaults {
   #plainOnDay: number | null = null;
 
   constructor(specs: readonly FaultSpec[], settings: DeviceFaultsSettings) {
-    const { identity, seed, fillIn } = settings;
+    const { identity, seed, fillIn, speaksForItself } = settings;
     const own = specs
       .map((spec, i) => ({ spec, random: randomStream(seed, identity.device, 'fault', i, spec.fault) }))
       .filter(({ spec }) => (spec.fleet ?? identity.fleet) === identity.fleet && isSelected(spec.devices, identity));
@@ -68,7 +70,7 @@ export class DeviceFaults {
       sensorEffect(spec, random, () => this.#plainOnDay),
     );
     this.#payload = ofClass('payload.', (spec: PayloadFault, random) => payloadEffect(spec, random));
-    this.#security = ofClass('security.', (spec: SecurityFault) => securityEffect(spec, fillIn));
+    this.#security = ofClass('security.', (spec: SecurityFault) => securityEffect(spec, speaksForItself, fillIn));
     this.#network = ofClass('network.', (spec: Fault<Extract<FaultName, `network.${string}`>>) => networkEffect(spec));
     this.ofConnection = own.map(({ spec }) => spec).filter(isConnectionFault);
   }

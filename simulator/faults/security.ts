@@ -4,8 +4,12 @@ import type { Fault, FaultName } from './spec.ts';
 
 export type SecurityFault = Fault<Extract<FaultName, `security.${string}`>>;
 
-/** `fillIn` puts the device's names into a topic. */
-export function securityEffect(spec: SecurityFault, fillIn: (template: string) => string): Effect {
+/** `speaksForItself`: the broker knows the device as itself alone. `fillIn` puts its names into a topic. */
+export function securityEffect(
+  spec: SecurityFault,
+  speaksForItself: boolean,
+  fillIn: (template: string) => string,
+): Effect {
   switch (spec.fault) {
     case 'security.wrong_password':
       return (draft) => {
@@ -19,7 +23,8 @@ export function securityEffect(spec: SecurityFault, fillIn: (template: string) =
         draft.topic = topic;
         draft.isReadable = false;
         // What is too large is refused on every topic.
-        if (draft.expect.as !== 'refused_by_broker') draft.expect = { as: 'dead_letter', reason: 'no_route' };
+        const isRefused = speaksForItself || draft.expect.as === 'refused_by_broker';
+        draft.expect = isRefused ? { as: 'refused_by_broker' } : { as: 'dead_letter', reason: 'no_route' };
         return true;
       };
     }

@@ -2,7 +2,9 @@
  * Sends a recording as its devices would: each row when its time has come, by the same connections, with the same truth,
  * as a simulated fleet. Rows are read a little ahead of their time and no further, however long the file.
  */
+import { SluiceError } from '../../core/errors.ts';
 import type { Measurement, MeasurementSource } from '../device.ts';
+import type { DeviceIdentity } from '../fleet.ts';
 import type { Simulator } from '../simulator.ts';
 import type { Latencies, SimulatorStats } from '../tally.ts';
 import type { Recording } from './recording.ts';
@@ -86,12 +88,26 @@ export class Replay {
         this.#recording.reject(`${key}: more than ${maxDevices} devices`);
         return;
       }
-      source = new ReplaySource(() => this.#sent());
+      const joined = this.#join({ fleet: 'replay', site, device, index: this.#sources.size });
+      if (joined === null) return;
+      source = joined;
       this.#sources.set(key, source);
-      source.wake = this.#simulator.join({ fleet: 'replay', site, device, index: this.#sources.size - 1 }, source);
     }
     this.#ahead++;
     source.add(this.#eventTimeOf(timeMs), timeMs - this.#recording.firstMs, fields);
+  }
+
+  /** `null`: it has no user to connect as, and none of its rows can be sent. */
+  #join(device: DeviceIdentity): ReplaySource | null {
+    const source = new ReplaySource(() => this.#sent());
+    try {
+      source.wake = this.#simulator.join(device, source);
+      return source;
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+      this.#recording.reject(error.message);
+      return null;
+    }
   }
 
   #eventTimeOf(timeMs: number): number {

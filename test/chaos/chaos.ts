@@ -18,6 +18,7 @@ const { values: flags } = parseArgs({
     devices: { type: 'string', default: '200' },
     rate: { type: 'string', default: '1000' },
     folder: { type: 'string', default: tmpdir() },
+    identities: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -26,7 +27,7 @@ const { values: flags } = parseArgs({
 
 if (flags.help) {
   console.log(`npm run chaos -- [--on services|roles|embedded] [--minutes M] [--runs N] [--seed S] [--faults N] [--devices N] [--rate R]
-                 [--folder DIR] [--keep] [--json]
+                 [--identities] [--folder DIR] [--keep] [--json]
   A fleet that breaks its messages on purpose, a pipeline that is killed, frozen, restarted, starved of disk and told a
   wrong time, and then \`sluice verify\`.
   --on WHAT      services: two gateways, two processors, Kafka and InfluxDB; roles: gateway and two processors on the
@@ -37,6 +38,7 @@ if (flags.help) {
   --faults N     in a run, at least one of each part; default: 14 a minute
   --devices N    devices (200)
   --rate R       messages per second of all devices together (1000)
+  --identities   each device connects as itself, instead of as one user for all
   --folder DIR   where the evidence of a run is put: plan, logs, truth, report, data (the system's folder for temporary files)
   --keep         leave it there also when all is well
   --json         one line of JSON for each run
@@ -75,7 +77,8 @@ async function isAccountedFor(setup: SetupName, seed: number): Promise<boolean> 
   const progress = (line: string) => void process.stderr.write(`${line}\n`);
   try {
     const size = { loadMs: Math.round(minutes * 60_000), faults, kills: 0, devices, rate, speed: 1, waitMs };
-    const result = await runChaos({ on: setup, seed, ...size, folder, progress });
+    const { identities } = flags;
+    const result = await runChaos({ on: setup, seed, ...size, identities, folder, progress });
     console.log(flags.json ? JSON.stringify({ setup, seed, folder, ...result }) : textOf(setup, seed, result));
     if (result.ok && !flags.keep) await rm(folder, { recursive: true });
     if (!result.ok) sayHowToRepeat(setup, seed, folder);
@@ -87,7 +90,7 @@ async function isAccountedFor(setup: SetupName, seed: number): Promise<boolean> 
 }
 
 function sayHowToRepeat(setup: SetupName, seed: number, folder: string): void {
-  const how = `--on ${setup} --seed ${seed} --minutes ${minutes} --faults ${faults} --devices ${devices} --rate ${rate}`;
+  const how = `--on ${setup} --seed ${seed} --minutes ${minutes} --faults ${faults} --devices ${devices} --rate ${rate}${flags.identities ? ' --identities' : ''}`;
   process.stderr.write(`\nThe evidence is in ${folder}\nThe same seed again: npm run chaos -- ${how}\n`);
 }
 

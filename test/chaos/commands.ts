@@ -27,13 +27,16 @@ export interface FleetFlags {
   readonly rate: number;
   /** How often as fast as the clock event time passes, up to the present; 1 = it is the clock. */
   readonly speed: number;
+  /** The file with a user for each device; `null`: the environment has one for all. */
+  readonly credentials: string | null;
 }
 
 /** The scenario `chaos`; resolves with the exit code when the fleet is done. */
 export async function simulate(flags: FleetFlags, command: Command): Promise<number | null> {
-  const { broker, seed, loadMs, devices, rate, speed } = flags;
+  const { broker, seed, loadMs, devices, rate, speed, credentials } = flags;
   const size = { devices, rate: rate / speed, ...(speed > 1 ? { speed: `${speed}x` } : {}) };
-  const named = { broker, seed, ...size, duration: `${loadMs}ms`, drain, truth: truthOf(command) };
+  const own = credentials === null ? {} : { credentials };
+  const named = { broker, seed, ...size, ...own, duration: `${loadMs}ms`, drain, truth: truthOf(command) };
   const args = Object.entries(named).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const { code, out } = await run('simulate', ['chaos', ...args], command);
   await writeFile(join(command.folder, 'simulate.txt'), out);

@@ -6,10 +6,14 @@
 import { appendFileSync } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { devicesOf } from '../../cli/simulate/flags.ts';
+import { giveUsers } from '../../cli/users/fleet.ts';
+import { addEntries } from '../../cli/users/users-file.ts';
 import { systemClock } from '../../core/clock.ts';
 import { resolveConfig } from '../../core/config.ts';
 import { silentLogger } from '../../core/log.ts';
 import { setUp } from '../../pipeline.ts';
+import { shippedScenario } from '../../simulator/scenario/shipped.ts';
 import type { VerifyReport } from '../../verify/report.ts';
 import { Balancer } from './balancer.ts';
 import { simulate, verify } from './commands.ts';
@@ -33,6 +37,8 @@ export interface ChaosOptions {
   readonly speed: number;
   /** The longest to wait for the processors to catch up and for the last windows to close, which a minute's end does. */
   readonly waitMs: number;
+  /** Each device connects as itself, instead of as one user for all. */
+  readonly identities?: boolean;
   /** An empty one. */
   readonly folder: string;
   readonly progress: (line: string) => void;
@@ -52,7 +58,7 @@ export interface ChaosResult {
 
 const rules = join(import.meta.dirname, '../../simulator/scenario/shipped/chaos.rules.yaml');
 /** A user, so that there is a password that can be wrong. */
-const credentials = { SLUICE_MQTT_USERNAME: 'fleet', SLUICE_MQTT_PASSWORD: 'only-for-chaos' };
+const oneForAll = { SLUICE_MQTT_USERNAME: 'fleet', SLUICE_MQTT_PASSWORD: 'only-for-chaos' };
 /** Short silences, so that a frozen processor outlives its session and the last windows close within seconds. */
 const processing = '{ sessionTimeoutMs: 6s, idleAfterMs: 3s, snapshotEveryMs: 2s }';
 
@@ -60,7 +66,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { on, seed, loadMs, folder } = options;
   const say = recorder(options);
   const configFile = await writeConfig(folder);
-  const setup = await openSetup(on, folder, configFile, { credentials, diskMiB: diskMiB(options), say });
+  const { users, credentials } = await letIn(options);
+  const setup = await openSetup(on, folder, configFile, { credentials: users, diskMiB: diskMiB(options), say });
   const balancer = new Balancer(() => setup.roles.flatMap(({ mqttPort }) => (mqttPort === null ? [] : [mqttPort])));
   const over = new AbortController();
   try {
@@ -71,7 +78,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const faults = plan(seed, setup.parts, loadMs, options.faults, killed(setup.roles, options.kills));
     const command = { folder, env: setup.env, leaving: over.signal };
     const [simulateCode] = await Promise.all([
-      simulate({ broker, ...options }, command),
+      simulate({ broker, credentials, ...options }, command),
       sufferAll(faults, setup.parts, say),
     ]);
     say('fleet', `done with ${simulateCode}; everything is up`);
@@ -84,6 +91,15 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     await balancer.close();
     for (const part of setup.parts.toReversed()) await part.close();
   }
+}
+
+/** Whom the gateways let in, as environment, and the file with what each device shows; `null`: it is in the environment. */
+async function letIn({ identities = false, devices, folder }: ChaosOptions) {
+  if (!identities) return { users: oneForAll, credentials: null };
+  const files = { users: join(folder, 'users.ndjson'), credentials: join(folder, 'credentials.ndjson') };
+  const fleet = devicesOf({ devices: String(devices) }, shippedScenario('chaos').scenario);
+  await giveUsers(fleet, files, addEntries);
+  return { users: { SLUICE_MQTT_USERS_FILE: files.users }, credentials: files.credentials };
 }
 
 /** Those of a kind take turns. */

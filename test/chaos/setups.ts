@@ -33,7 +33,7 @@ const commands: Readonly<Record<SetupName, Readonly<Record<string, string>>>> = 
 };
 
 export interface SetupOptions {
-  /** Of the one user that the gateways let in, as environment. */
+  /** Of those that the gateways let in, as environment. */
   readonly credentials: Readonly<Record<string, string>>;
   readonly diskMiB: number;
   readonly say: Say;

@@ -42,7 +42,7 @@ export class Authority {
   }
 
   #openssl(...args: string[]): void {
-    const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'];
+    const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '30'];
     execFileSync('openssl', ['req', '-x509', ...newKey, ...args], { cwd: this.folder, stdio: 'pipe' });
   }
 }

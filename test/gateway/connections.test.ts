@@ -29,6 +29,22 @@ describe('Who may connect', () => {
     await openGateway({ host: '0.0.0.0', insecure: true });
   });
 
+  it('lets in who shows no name where that is allowed, and still nobody with a wrong password', async () => {
+    const { port, connect, gateway } = await openGateway({ credentials, anonymous: true });
+    expect(gateway.status().anonymous).toBe(true);
+    await connect();
+    await connect({ clientId: 'fleet', credentials });
+    const client = await RawClient.open(port);
+    client.send(connectPacket({ clientId: 'guess', credentials: { ...credentials, password: 'guess' } }));
+    expect(await client.received(type.connack)).toEqual([4]);
+    const anywhere = { host: '0.0.0.0', credentials, anonymous: true };
+    await expect(openGateway(anywhere)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/SLUICE_MQTT_ANONYMOUS.*--insecure/),
+    });
+    await openGateway({ ...anywhere, insecure: true });
+  });
+
   it('says which address is taken and how to choose another', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());

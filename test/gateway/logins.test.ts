@@ -1,9 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../core/log.ts';
+import { Decoys } from '../../gateway/identity/decoys.ts';
 import { LoginThrottle } from '../../gateway/identity/login-throttle.ts';
 import { Logins } from '../../gateway/identity/logins.ts';
 import { hashPassword, parseHash, verifyPassword } from '../../gateway/identity/password.ts';
+import { parseUsers } from '../../gateway/identity/users.ts';
 import { Verifications } from '../../gateway/identity/verifications.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { defaults } from './harness.ts';
@@ -111,6 +113,32 @@ describe('The right password', () => {
     const all = await Promise.all(Array.from({ length: 30 }, (_, i) => logins.login({ ...shown, password: guess(i) })));
     expect(all.at(-1)).toEqual({ refusal: 'too_many_logins' });
     expect(logins.throttle.failed).toBeLessThan(13);
+  });
+});
+
+describe('Who is not in the users file', () => {
+  const of = (...costs: number[]) =>
+    parseUsers(
+      costs
+        .map((ln, i) => ({ user: `u${i}`, password: `$scrypt$ln=${ln},r=8,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA` }))
+        .map((entry) => `${JSON.stringify({ ...entry, site: 's', device: 'd' })}\n`)
+        .join(''),
+    );
+  const names = Array.from({ length: 400 }, (_, i) => `nobody-${i}`);
+
+  it('is refused after as long as some user, of one name always the same', async () => {
+    const users = await of(14, 10, 10, 10);
+    const decoys = new Decoys();
+    const draw = () => names.map((name) => decoys.of(name, users).options.N);
+    const first = draw();
+    expect(draw()).toEqual(first);
+    const slow = first.filter((N) => N === 2 ** 14).length / names.length;
+    expect(slow, 'a quarter of the users is slow').toBeGreaterThan(0.15);
+    expect(slow).toBeLessThan(0.35);
+  });
+
+  it('is refused at the cost of a password that a person chose where there are no users', async () => {
+    expect(new Decoys().of('a', await of()).options.N).toBe(2 ** 14);
   });
 });
 

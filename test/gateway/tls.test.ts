@@ -110,6 +110,18 @@ describe('MQTT over TLS', () => {
     await half.closed();
   });
 
+  it('says where it is spoken, and when its certificate is about to end', async () => {
+    const authority = newAuthority();
+    const { tls } = tlsOf(authority);
+    const { gateway } = await openGateway({ tls });
+    const { certificateEndsMs, ...address } = gateway.status().tls!;
+    expect(address).toEqual(gateway.tlsAddress());
+    expect((certificateEndsMs - Date.now()) / 86_400_000).toBeCloseTo(30, 1);
+    expect(gateway.status().warnings).toEqual([]);
+    const late = await openGateway({ tls }, { clock: new ManualClock(certificateEndsMs - 13 * 86_400_000) });
+    expect(late.gateway.status().warnings).toEqual([expect.stringMatching(/^mqtt\.tls\.cert \(.*\) ends at 20/)]);
+  });
+
   it('has another certificate when its file changes; who is connected stays', async () => {
     const authority = newAuthority();
     const other = newAuthority();

@@ -5,8 +5,9 @@ import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
+import { parseCredentials } from '../../cli/credentials-file.ts';
 import { newPassword } from '../../cli/users/new-password.ts';
-import { addEntry, changeEntry } from '../../cli/users/users-file.ts';
+import { addEntries, changeEntry } from '../../cli/users/users-file.ts';
 import { verifyPassword } from '../../gateway/identity/password.ts';
 import { parseUsers } from '../../gateway/identity/users.ts';
 import { usersFile } from './users-fixture.ts';
@@ -71,6 +72,40 @@ describe('sluice users', { timeout: 60_000 }, () => {
     });
   });
 
+  it('gives each device of a list a user, and those that have one are left alone', async () => {
+    const { file } = await usersFile([{ user: 'lab/s1', site: 'lab', device: 's1' }]);
+    const out = join(dirname(file), 'credentials.ndjson');
+    const flags = ['-', '--file', file, '--out', out];
+    const first = await users(['import', ...flags, '--json'], '# mine\nlab/s1\nlab/s2\n\nplant/s2\nlab/s2\n');
+    expect(first.code, first.errors).toBe(0);
+    expect(JSON.parse(first.output)).toEqual({ added: 2, there: 1, file, out });
+    const made = parseCredentials(await readFile(out, 'utf8'));
+    expect([...made.keys()]).toEqual(['lab/s2', 'plant/s2']);
+    expect((await stat(out)).mode & 0o777).toBe(0o600);
+    for (const { user, password } of made.values()) {
+      expect(await isPassword(file, user, password)).toBe(true);
+      expect(await readFile(file, 'utf8')).not.toContain(password);
+    }
+    const again = await users(['import', ...flags], 'lab/s2\nlab/s3\n');
+    expect(again.output).toMatch(/^added 1, there already 1; /);
+    const kept = parseCredentials(await readFile(out, 'utf8'));
+    expect([...kept.keys()]).toEqual(['lab/s2', 'plant/s2', 'lab/s3']);
+    expect(kept.get('lab/s2')).toEqual(made.get('lab/s2'));
+    const entries = await parseUsers(await readFile(file, 'utf8'));
+    expect(entries.get('plant/s2')!.identity).toMatchObject({ site: 'plant', device: 's2', publish: null });
+  });
+
+  it.each([
+    ['an empty list', '# nobody\n', 'there is no device in the list'],
+    ['what is no device', 'lab/s1\nlab\nlab/*\n', 'line 2: "lab"\n  line 3: "lab/*"'],
+  ])('imports nothing of %s', async (_what, input, message) => {
+    const { file } = await usersFile();
+    const { code, errors } = await users(['import', '-', '--file', file, '--out', join(dirname(file), 'out')], input);
+    expect([code, errors]).toEqual([2, expect.stringContaining(message)]);
+    expect(await readFile(file, 'utf8')).toBe('');
+    expect(await readdir(dirname(file))).toEqual(['users.ndjson']);
+  });
+
   it.each([
     ['no file', ['list'], '', '--file'],
     ['a user that is there', ['add', 'a', '--site', 's', '--device', 'd'], 'long enough', 'there is a user a'],
@@ -88,8 +123,12 @@ describe('sluice users', { timeout: 60_000 }, () => {
 describe('A change of the users file', () => {
   it.each([
     ['of a user that is not there', (file: string) => changeEntry(file, 'b', () => null), 'there is no user b'],
-    ['to no place and no rules', (file: string) => addEntry(file, { user: 'b' }), 'expected a site and a device'],
-    ['to a site of two levels', (file: string) => addEntry(file, { user: 'b', site: 's/t', device: 'd' }), 'one level'],
+    ['to no place and no rules', (file: string) => addEntries(file, [{ user: 'b' }]), 'expected a site and a device'],
+    [
+      'to a site of two levels',
+      (file: string) => addEntries(file, [{ user: 'b', site: 's/t', device: 'd' }]),
+      'one level',
+    ],
   ])('%s is refused, and changes nothing', async (_what, change, message) => {
     const { file } = await usersFile([{ user: 'a', site: 's', device: 'd' }]);
     const before = await readFile(file, 'utf8');

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../core/log.ts';
-import { hashPassword, parseHash, verifyPassword } from '../../gateway/identity/password.ts';
+import { hashPassword, parseHash, randomPassword, verifyPassword } from '../../gateway/identity/password.ts';
 import { parseUsers } from '../../gateway/identity/users.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Opened, openGateway, topics } from './harness.ts';
@@ -33,6 +33,14 @@ describe('A password hash', () => {
     const hash = parseHash(one)!;
     expect(await verifyPassword(Buffer.from('päss wörd'), hash)).toBe(true);
     expect(await verifyPassword(Buffer.from('pass word'), hash)).toBe(false);
+  });
+
+  it('of a random password is quick to check: nobody could guess it', async () => {
+    const password = randomPassword();
+    expect(password).toMatch(/^[\w-]{24}$/);
+    const hash = await hashPassword(password, 'random');
+    expect(hash).toMatch(/^\$scrypt\$ln=10,r=8,p=1\$/);
+    expect(await verifyPassword(Buffer.from(password), parseHash(hash)!)).toBe(true);
   });
 
   it('is taken from others that write PHC strings', async () => {

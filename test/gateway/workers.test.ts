@@ -1,10 +1,11 @@
 /** `sluice gateway --workers`: processes that share a port, with one address for health and metrics, and one to end. */
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
+import mqtt, { type MqttClient } from 'mqtt';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { startRole } from '../support/role-process.ts';
 import { type GatewayProcess, linesOf, startGatewayProcess } from './gateway-process.ts';
-import { publishPacket, type RawClient, type } from './raw-client.ts';
+import { connectPacket, publishPacket, type RawClient, type } from './raw-client.ts';
 
 const workers = ['--workers', '2'];
 const ids = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
@@ -181,4 +182,74 @@ describe('Workers', { timeout: 60_000 }, () => {
 it('`sluice start` is one process, and says so', async () => {
   const starting = startRole(['start', '--config', '/dev/null'], { SLUICE_GATEWAY_WORKERS: '2' });
   await expect(starting).rejects.toThrow(/ended \(2\)[\s\S]*CONFIG_INVALID: .*gateway\.workers is 2/);
+});
+
+describe('MQTT over WebSocket with workers', { timeout: 60_000 }, () => {
+  const urlOf = ({ http }: GatewayProcess) => `${http.replace('http:', 'ws:')}/mqtt`;
+
+  async function open(gateway: GatewayProcess, clientId: string): Promise<MqttClient> {
+    const options = { clientId, protocolVersion: 4, reconnectPeriod: 0 } as const;
+    const client = await mqtt.connectAsync(urlOf(gateway), options);
+    onTestFinished(() => void client.end(true));
+    return client;
+  }
+
+  it('goes to the workers in turn, through the same door as TCP', async () => {
+    const gateway = await startGatewayProcess(workers, 'mqtt: { maxConnectionsPerAddress: 20 }');
+    const clients = await Promise.all(Array.from({ length: 40 }, (_, i) => open(gateway, `web-${i}`)));
+    expect(await metrics(gateway, 'sluice_gateway_clients')).toEqual({ 'worker="1"': 20, 'worker="2"': 20 });
+    const payload = 'x'.repeat(10_000);
+    const topic = 'iot/lab/d1/telemetry';
+    await Promise.all(clients.map((client) => client.publishAsync(topic, payload, { qos: 1 })));
+    expect(await metrics(gateway, 'sluice_gateway_appended_total')).toEqual({ 'worker="1"': 20, 'worker="2"': 20 });
+    await expect(open(gateway, 'one too many')).rejects.toThrow();
+    const closed = await metrics(gateway, 'sluice_gateway_closed_total');
+    const tooMany = Object.entries(closed).filter(([labels]) => labels.includes('too_many_from_address'));
+    expect(tooMany.reduce((sum, [, count]) => sum + count, 0)).toBe(1);
+    await clients[0]!.endAsync();
+    await eventually(async () => {
+      const open = Object.values(await metrics(gateway, 'sluice_gateway_connections'));
+      return open.reduce((sum, count) => sum + count, 0) === 39;
+    });
+    for (const client of clients) client.end(true);
+    expect(await gateway.stop()).toBe(0);
+  });
+
+  it('loses nothing of a client that does not wait for the answer', async () => {
+    const gateway = await startGatewayProcess(workers);
+    const { host, hostname, port } = new URL(urlOf(gateway));
+    const headers = [`Host: ${host}`, 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'];
+    const mqttHeaders = ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Protocol: mqtt'];
+    const request = `GET /mqtt HTTP/1.1\r\n${[...headers, ...mqttHeaders].join('\r\n')}\r\n\r\n`;
+    const packet = connectPacket({ clientId: 'hasty' });
+    // A frame whose mask is zero.
+    const frame = Buffer.concat([Buffer.from([0x82, 0x80 | packet.length, 0, 0, 0, 0]), packet]);
+    const socket = connect({ host: hostname, port: Number(port) });
+    onTestFinished(() => void socket.destroy());
+    let heard = Buffer.alloc(0);
+    socket.on('data', (bytes) => {
+      heard = Buffer.concat([heard, bytes]);
+    });
+    socket.write(Buffer.concat([Buffer.from(request), frame]));
+    const connack = Buffer.from([0x82, 4, 0x20, 2, 0, 0]);
+    await eventually(() => heard.subarray(-connack.length).equals(connack), { what: String(heard) });
+    expect(String(heard)).toMatch(/^HTTP\/1\.1 101 /);
+  });
+
+  it('goes to those that are left when a worker ends, and to none while the gateway drains', async () => {
+    const gateway = await startGatewayProcess(workers);
+    process.kill(pidOf(gateway, 1), 'SIGKILL');
+    await gateway.logged('a worker ended; it is started again');
+    const [one] = [await open(gateway, 'one'), await open(gateway, 'two')];
+    expect((await metrics(gateway, 'sluice_gateway_clients'))['worker="2"']).toBe(2);
+    const unblock = gateway.blockBus();
+    const publishing = one.publishAsync('iot/lab/d1/telemetry', '{"t":1}', { qos: 1 });
+    await eventually(async () => (await metrics(gateway, 'sluice_gateway_held_messages'))['worker="2"'] === 1);
+    process.kill(gateway.pid, 'SIGTERM');
+    await gateway.logged('draining; a second signal ends at once');
+    await expect(open(gateway, 'late')).rejects.toThrow('503');
+    unblock();
+    await publishing;
+    expect(await gateway.exited).toBe(0);
+  });
 });

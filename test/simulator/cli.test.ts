@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { importDevices } from '../../cli/users/import.ts';
 import { openGateway } from '../gateway/harness.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
@@ -51,6 +52,32 @@ describe('as a program', () => {
     expect(output).not.toContain(credentials.password);
     expect(messages()).toHaveLength(500);
     expect(errors).toMatch(/^t=\d+s {2}connected \d+\/20 {2}sent \d+ \(\d+\/s\)/m);
+  });
+
+  test('each device as itself: what is not its own is refused, all else arrives', { timeout: 60_000 }, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-fleet-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const [list, usersFile, credentials, truth] = ['list', 'users', 'credentials', 'truth'].map((n) => join(folder, n));
+    const devices = await start(['devices', '-c', '20']).ended;
+    expect(devices.code, devices.errors).toBe(0);
+    await writeFile(list!, devices.output);
+    await importDevices(list!, { file: usersFile!, out: credentials! });
+    const { port, messages, gateway } = await openGateway({ usersFile: usersFile! });
+    const broker = `mqtt://127.0.0.1:${port}`;
+    const args = ['-c', '20', '--rate', '200', '-L', '300', '--faults', 'foreign_topic=5%', '--truth', truth!];
+    const { code, output, errors } = await start([...args, '--broker', broker, '--credentials', credentials!]).ended;
+    expect(code, errors).toBe(0);
+    const told = (await readFile(truth!, 'utf8')).trimEnd().split('\n').slice(1);
+    const foreign = told.map((line) => JSON.parse(line)).filter(({ topic }) => topic.startsWith('foreign/'));
+    expect(foreign.length).toBeGreaterThan(3);
+    expect(new Set(foreign.map(({ expect }) => expect.as))).toEqual(new Set(['refused_by_broker']));
+    expect(gateway.status().closed.not_authorized).toBe(foreign.length);
+    expect(new Set(messages().map(({ headers }) => headers['mqtt.topic']!.split('/')[0]))).toEqual(new Set(['iot']));
+    expect(new Set(messages().map(({ value }) => String(value))).size).toBe(300 - foreign.length);
+    expect(output).toContain(`, ${foreign.length} given up as refused`);
+
+    const more = await start(['-c', '21', '--broker', broker, '--credentials', credentials!]).ended;
+    expect([more.code, more.errors]).toEqual([2, expect.stringContaining('has no user for')]);
   });
 
   test('the first Ctrl-C drains and reports', { timeout: 60_000 }, async () => {

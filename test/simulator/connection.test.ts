@@ -30,6 +30,8 @@ function message(seq: number, over: Partial<Message> = {}): Message {
   };
 }
 
+const room = { fleet: 'rooms', site: 'north', device: 'room-1', index: 0 };
+
 interface Surroundings {
   readonly tls?: Tls;
   readonly random?: () => number;
@@ -55,7 +57,7 @@ function openDevice(
   const outbox = new Outbox(10, 100, (transmission) => seen.givenUp.push(transmission.message.seq));
   const connection = new Connection(
     {
-      dial: dialTo(broker, tls ?? null),
+      dial: dialTo(broker, tls ?? null)(room),
       credentials: null,
       clientId: 'room-1',
       clean: true,
@@ -315,12 +317,12 @@ test('a connection that is left open stays so at the broker until the device is 
   expect(broker.disconnects).toBe(1);
 });
 
-const anyone = { ca: null, cert: null, key: null, insecure: false };
+const anyone = { ca: null, certificate: null, insecure: false };
 
 test('TLS: a broker of a known authority, and a device with a certificate of its own', async () => {
   const { ca, server, client } = certificates();
   const broker = await RawBroker.open(0, { ...server, ca, requestCert: true, rejectUnauthorized: true });
-  const { connection, seen, send } = openDevice(broker.url, {}, { tls: { ...anyone, ...client, ca } });
+  const { connection, seen, send } = openDevice(broker.url, {}, { tls: { ...anyone, certificate: client, ca } });
   connection.open();
   await eventually(() => seen.connects.length === 1, { what: seen.lost.join() });
   send(message(0));
@@ -340,6 +342,6 @@ test('TLS: an unknown authority is refused, unless that is allowed', async () =>
 });
 
 test('TLS: what is no certificate is wrong usage', () => {
-  const tls = { ...anyone, cert: Buffer.from('nonsense'), key: Buffer.from('nonsense') };
+  const tls = { ...anyone, certificate: { cert: Buffer.from('nonsense'), key: Buffer.from('nonsense') } };
   expect(() => dialTo('mqtts://127.0.0.1', tls)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
 });

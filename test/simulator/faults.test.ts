@@ -23,12 +23,12 @@ const fleet = testFleet({
 
 function made(
   specs: readonly object[],
-  { count = 120, seed = 1, index = 0, fleet: over = fleet, isPast = false } = {},
+  { count = 120, seed = 1, index = 0, fleet: over = fleet, isPast = false, speaksForItself = false } = {},
 ) {
   const identity = identities(over)[index]!;
   const device = new Device(identity, { fleet: over, seed, startMs, firstMs: startMs });
   const fillIn = (text: string) => text.replace('{site}', identity.site).replace('{device}', identity.device);
-  const settings = { identity, seed, format: 'json' as const, topic, fillIn };
+  const settings = { identity, seed, format: 'json' as const, topic, speaksForItself, fillIn };
   const faults = new DeviceFaults(
     specs.map((spec) => faultSpec.parse(spec)),
     settings,
@@ -168,6 +168,8 @@ test('security: on another topic, or by an intruder', () => {
     reading: null,
     expect: { as: 'dead_letter', reason: 'no_route' },
   });
+  const [refused] = made([{ fault: 'security.foreign_topic' }], { speaksForItself: true });
+  expect(refused!.expect, 'of a device that the broker knows as itself').toEqual({ as: 'refused_by_broker' });
   expect(only({ fault: 'security.wrong_password' })).toMatchObject({ topic, isByIntruder: true });
 });
 

@@ -3,13 +3,17 @@ import { describe, expect, test } from 'vitest';
 import type { Flags } from '../../cli/simulate/connection-flags.ts';
 import { readSimulateFlags } from '../../cli/simulate/flags.ts';
 import { readReplayFlags } from '../../cli/simulate/replay.ts';
-import { defaultSimulatorOptions as defaults } from '../../simulator/options.ts';
+import { type DeviceIdentity, identities } from '../../simulator/fleet.ts';
+import { type Certificate, type Credentials, defaultSimulatorOptions as defaults } from '../../simulator/options.ts';
 import { shippedScenario } from '../../simulator/scenario/shipped.ts';
 
 const { scenario: quickstart } = shippedScenario('quickstart');
 const [rooms] = quickstart.fleets;
 
-const around = (env: Record<string, string> = {}, readFile = (path: string) => Buffer.from(`from ${path}\n`)) => ({
+const around = (
+  env: Record<string, string> = {},
+  readFile: (path: string) => Buffer = (path) => Buffer.from(`from ${path}\n`),
+) => ({
   env,
   readFile,
 });
@@ -75,8 +79,7 @@ test('each changes what it says', () => {
     broker: 'mqtts://broker.example:8883',
     tls: {
       ca: Buffer.from('from ca.pem\n'),
-      cert: Buffer.from('from cert.pem\n'),
-      key: Buffer.from('from key.pem\n'),
+      certificate: { cert: Buffer.from('from cert.pem\n'), key: Buffer.from('from key.pem\n') },
       insecure: true,
     },
     qos: 2,
@@ -114,7 +117,42 @@ test('a speed alone begins so far back that the run ends now', () => {
 test('user and password from the environment, or from files; flags win', () => {
   const env = { SLUICE_MQTT_USERNAME: 'me', SLUICE_MQTT_PASSWORD_FILE: '/run/password' };
   expect(optionsOf({}, env).credentials).toEqual({ username: 'me', password: 'from /run/password' });
-  expect(optionsOf({ username: 'you', password: 'x' }, env).credentials?.username).toBe('you');
+  expect(optionsOf({ username: 'you', password: 'x' }, env).credentials).toMatchObject({ username: 'you' });
+});
+
+const [room] = identities(rooms!);
+
+test('each device its own user', () => {
+  const line = { site: room!.site, device: room!.device, user: 'me', password: 'secret' };
+  const file = (lines: readonly object[]) => Buffer.from(lines.map((one) => `${JSON.stringify(one)}\n`).join(''));
+  const readOwn = (content: Buffer, env = {}) =>
+    readSimulateFlags(
+      { credentials: 'own.ndjson' },
+      quickstart,
+      around(env, () => content),
+    ).options.credentials;
+  const credentials = readOwn(file([line])) as (device: DeviceIdentity) => Credentials;
+  expect(credentials(room!)).toEqual({ username: 'me', password: 'secret' });
+  expect(() => credentials({ ...room!, device: 'other' })).toThrow(
+    `own.ndjson has no user for ${room!.site}/other: \`sluice users import\` makes one`,
+  );
+  const { password: _hidden, ...incomplete } = line;
+  expect(() => readOwn(file([line, incomplete]))).toThrow('--credentials: own.ndjson cannot be used (line 2: password');
+  expect(problemsOf(() => readOwn(Buffer.from('{"password":"secret"')))).not.toContain('secret"');
+  const env = { SLUICE_MQTT_USERNAME: 'all', SLUICE_MQTT_PASSWORD: 'x' };
+  expect(() => readOwn(file([line]), env)).toThrow('--credentials and a user for all');
+});
+
+test('each device its own certificate', () => {
+  const files = { cert: '{site}/{device}.crt', key: '{site}/{device}.key' };
+  const certificate = optionsOf({ broker: 'mqtts://broker', ...files }).tls!.certificate as (
+    device: DeviceIdentity,
+  ) => Certificate;
+  const name = `${room!.site}/${room!.device}`;
+  expect(certificate(room!)).toEqual({
+    cert: Buffer.from(`from ${name}.crt\n`),
+    key: Buffer.from(`from ${name}.key\n`),
+  });
 });
 
 test('a wrong password needs a user: without one that fault is left out, and it is said', () => {

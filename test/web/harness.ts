@@ -145,6 +145,8 @@ export function gatewayStatus(
     connections: 0,
     clients: 0,
     mqtt: null,
+    tls: null,
+    anonymous: true,
     ledger: { ...emptyGatewayLedger(), ...ledger },
     heldBytes: 0,
     readAheadBytes: 0,
