@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, type TestContext, test } from 'vitest';
 import type { Readiness } from '../../web/readiness.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
@@ -19,14 +19,18 @@ interface Started {
   readonly exitCode: Promise<number | null>;
 }
 
-async function startSluice(role: string, settings: string, env: Record<string, string>): Promise<Started> {
+async function startSluice(
+  { onTestFinished }: TestContext,
+  settings: string,
+  env: Record<string, string>,
+): Promise<Started> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-faults-'));
   const file = join(folder, 'sluice.yaml');
   await writeFile(file, `dataDir: ${join(folder, 'data')}\n${settings}`);
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(SLUICE_|KAFKA_|INFLUX_|NODE_ENV|VITEST)/.test(name),
   );
-  const child = spawn(process.execPath, [program, role, '--config', file], {
+  const child = spawn(process.execPath, [program, 'start', '--config', file], {
     env: { ...Object.fromEntries(inherited), SLUICE_LOG_FORMAT: 'json', SLUICE_MQTT_PORT: '0', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -43,7 +47,7 @@ async function startSluice(role: string, settings: string, env: Record<string, s
   return { child, said: () => said, exitCode };
 }
 
-async function takenPort(): Promise<number> {
+async function takenPort({ onTestFinished }: TestContext): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -58,12 +62,13 @@ function lastWords(said: string): string[] {
   return said.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
 }
 
-test.each([
+// All at once: each waits for most of its time.
+test.concurrent.for([
   ['HTTP', 'SLUICE_HTTP_PORT'],
   ['MQTT', 'SLUICE_MQTT_PORT'],
-])('the %s port is in use: one line with the fix, exit code 1', async (what, variable) => {
-  const port = await takenPort();
-  const { said, exitCode } = await startSluice('start', '', { SLUICE_HTTP_PORT: '0', [variable]: String(port) });
+] as const)('the %s port is in use: one line with the fix, exit code 1', async ([what, variable], context) => {
+  const port = await takenPort(context);
+  const { said, exitCode } = await startSluice(context, '', { SLUICE_HTTP_PORT: '0', [variable]: String(port) });
   expect(await exitCode).toBe(1);
   expect(lastWords(said())).toEqual([
     expect.stringMatching(
@@ -74,7 +79,7 @@ test.each([
   ]);
 });
 
-test.each([
+test.concurrent.for([
   ['Kafka', 'bus', 'kafka', (port: number) => ({ KAFKA_BROKERS: `127.0.0.1:${port}` }), 'BUS_UNAVAILABLE'],
   [
     'InfluxDB',
@@ -83,12 +88,12 @@ test.each([
     (port: number) => ({ INFLUX_URL: `http://127.0.0.1:${port}`, INFLUX_TOKEN: 'x' }),
     'STORE_UNAVAILABLE',
   ],
-])(
+] as const)(
   '%s is unreachable: said, tried again, named by /readyz; after the start timeout one line and exit code 1',
-  async (what, dependency, kind, environment, code) => {
+  async ([what, dependency, kind, environment, code], context) => {
     const [nobody, httpPort] = [await freePort(), await freePort()];
     const env = { ...environment(nobody), SLUICE_HTTP_PORT: String(httpPort) };
-    const { said, exitCode } = await startSluice('start', 'startTimeoutMs: 8s', env);
+    const { said, exitCode } = await startSluice(context, 'startTimeoutMs: 8s', env);
     let hasEnded = false;
     void exitCode.then(() => {
       hasEnded = true;
@@ -116,10 +121,10 @@ test.each([
   },
 );
 
-test('SIGTERM while the start waits for Kafka ends it, with exit code 0', async () => {
+test.concurrent('SIGTERM while the start waits for Kafka ends it, with exit code 0', async (context) => {
   const [nobody, httpPort] = [await freePort(), await freePort()];
   const env = { KAFKA_BROKERS: `127.0.0.1:${nobody}`, SLUICE_HTTP_PORT: String(httpPort) };
-  const { child, said, exitCode } = await startSluice('start', 'startTimeoutMs: 10m', env);
+  const { child, said, exitCode } = await startSluice(context, 'startTimeoutMs: 10m', env);
   await eventually(async () => (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).status === 503, {
     withinMs: 20_000,
     what: 'the start waits',
@@ -130,10 +135,10 @@ test('SIGTERM while the start waits for Kafka ends it, with exit code 0', async 
   expect(lastWords(said())).toEqual([]);
 });
 
-test('InfluxDB that comes up while the start waits for it is found, and the start goes on', async () => {
+test.concurrent('InfluxDB that comes up while the start waits for it is found, and the start goes on', async (context) => {
   const [port, httpPort] = [await freePort(), await freePort()];
   const env = { INFLUX_URL: `http://127.0.0.1:${port}`, INFLUX_TOKEN: 'x', SLUICE_HTTP_PORT: String(httpPort) };
-  const { said } = await startSluice('start', 'startTimeoutMs: 60s', env);
+  const { said } = await startSluice(context, 'startTimeoutMs: 60s', env);
   await eventually(() => said().includes('InfluxDB cannot be reached'), { withinMs: 20_000 });
   // It answers a ping and nothing else: enough to go on.
   const late = createServer((socket) => {
@@ -142,7 +147,7 @@ test('InfluxDB that comes up while the start waits for it is found, and the star
   });
   late.listen(port, '127.0.0.1');
   await once(late, 'listening');
-  onTestFinished(() => {
+  context.onTestFinished(() => {
     late.close();
   });
   await eventually(() => said().includes('"msg":"started"'), { withinMs: 20_000, what: 'the start' });
@@ -151,8 +156,8 @@ test('InfluxDB that comes up while the start waits for it is found, and the star
   expect(await response.json()).toMatchObject({ checks: { bus: { ok: true }, store: { ok: false } } });
 });
 
-test('wrong configuration: every error at once, with path and fix, exit code 2', async () => {
-  const { said, exitCode } = await startSluice('start', 'httpPort: 99999\nmqttt: {}\n', {
+test.concurrent('wrong configuration: every error at once, with path and fix, exit code 2', async (context) => {
+  const { said, exitCode } = await startSluice(context, 'httpPort: 99999\nmqttt: {}\n', {
     SLUICE_MQTT_PORT: 'no',
     SLUICE_LOG_LEVEL: 'loud',
   });
