@@ -34,6 +34,9 @@ export interface OwnKafkaServer extends KafkaServer {
   restart(): Promise<void>;
 }
 
+/** A server that lives for a minute does not earn back what the second compiler costs. */
+const startsSoon = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+
 const howToGetIt =
   'Kafka: set KAFKA_BROKERS to host:port of Kafka 4, or install java 17+ and maven (apt-get install default-jre-headless maven)';
 
@@ -82,7 +85,7 @@ export async function startOwnKafka(options: OwnKafkaOptions = {}): Promise<OwnK
       format.push('--add-scram', `${mechanism}=[name=${user},password=${password}]`);
     }
   }
-  await exec('java', ['-cp', `${jars}/*`, 'kafka.tools.StorageTool', ...format]);
+  await exec('java', [...startsSoon, '-cp', `${jars}/*`, 'kafka.tools.StorageTool', ...format]);
 
   const brokers = `127.0.0.1:${port}`;
   let child = await launch(jars, properties, folder, brokers);
@@ -153,11 +156,9 @@ async function secure(
 }
 
 async function launch(jars: string, properties: string, folder: string, brokers: string): Promise<ChildProcess> {
-  const log4j = '-Dlog4j2.level=ERROR';
-  const child = spawn('java', ['-Xms128m', '-Xmx512m', log4j, '-cp', `${jars}/*`, 'kafka.Kafka', properties], {
-    cwd: folder,
-    stdio: 'ignore',
-  });
+  const sizes = ['-Xms128m', '-Xmx512m'];
+  const args = [...startsSoon, ...sizes, '-Dlog4j2.level=ERROR', '-cp', `${jars}/*`, 'kafka.Kafka', properties];
+  const child = spawn('java', args, { cwd: folder, stdio: 'ignore' });
   const killWithUs = () => child.kill('SIGKILL');
   process.once('exit', killWithUs);
   child.once('exit', () => process.off('exit', killWithUs));
