@@ -8,8 +8,10 @@ import type { Logger } from '../core/log.ts';
 import { bucketExists, createBuckets } from './influx/buckets.ts';
 import { Gathering } from './influx/gathering.ts';
 import { parseAnswer, type ResultSeries } from './influx/influxql.ts';
-import type { Rejected } from './influx/narrowing.ts';
+import { Narrowing, type Rejected } from './influx/narrowing.ts';
 import { queryHistory, queryNewest, queryReadings, queryRollups, queryWindows } from './influx/queries.ts';
+import { RequestedPause } from './influx/requested-pause.ts';
+import { Suspicion } from './influx/suspicion.ts';
 import { LineEncoder } from './line-protocol.ts';
 import type {
   Bucket,
@@ -66,6 +68,7 @@ export class InfluxStore implements Store {
   readonly #validator = new PointValidator();
   readonly #encoder = new LineEncoder();
   readonly #gathering: Readonly<Record<Bucket, Gathering>>;
+  readonly #pause: RequestedPause;
   /** Apart from each other, so that slow queries never take the sockets of writes. */
   readonly #writing: Connection;
   readonly #reading: Connection;
@@ -76,10 +79,8 @@ export class InfluxStore implements Store {
   constructor(options: InfluxStoreOptions) {
     this.#options = options;
     this.#bucketNames = { raw: options.rawBucket, rollup: options.rollupBucket };
-    this.#gathering = {
-      raw: new Gathering((points) => this.#send('raw', points)),
-      rollup: new Gathering((points) => this.#send('rollup', points)),
-    };
+    this.#gathering = { raw: this.#gatheringFor('raw'), rollup: this.#gatheringFor('rollup') };
+    this.#pause = new RequestedPause(options.clock);
     this.#writing = new Connection(options);
     this.#reading = new Connection(options);
   }
@@ -165,8 +166,14 @@ export class InfluxStore implements Store {
     return refusals.sort((a, b) => a.index - b.index);
   }
 
+  #gatheringFor(bucket: Bucket): Gathering {
+    const narrowing = new Narrowing((points) => this.#send(bucket, points), new Suspicion(this.#options.clock));
+    return new Gathering((points) => narrowing.write(points));
+  }
+
   /** No timeout: an abandoned request could still land, after its successor. */
   async #send(bucket: Bucket, points: readonly Point[]): Promise<Rejected | null> {
+    this.#pause.check();
     const query = new URLSearchParams({ org: this.#options.org, bucket: this.#bucketNames[bucket], precision: 'ns' });
     try {
       const status = await this.#writing.write(`/api/v2/write?${query}`, this.#encoder.encode(points));
@@ -175,7 +182,8 @@ export class InfluxStore implements Store {
     } catch (error) {
       const rejected = asRejection(error);
       if (rejected !== null) return rejected;
-      throw asOutage(error);
+      const asked = error instanceof HttpError ? this.#pause.begin(error.headers?.['retry-after']) : undefined;
+      throw asOutage(error, asked);
     }
   }
 
@@ -275,13 +283,8 @@ function asRejection(error: unknown): Rejected | null {
   return null;
 }
 
-function asOutage(error: unknown): StoreUnavailableError {
+function asOutage(error: unknown, retryAfterMs?: number): StoreUnavailableError {
   if (error instanceof StoreUnavailableError) return error;
-  if (!(error instanceof HttpError))
-    return new StoreUnavailableError(`InfluxDB: ${messageOf(error)}`, { cause: error });
-  const retryAfterSeconds = error.retryAfter();
-  return new StoreUnavailableError(`InfluxDB answered ${error.statusCode}: ${error.message}`, {
-    cause: error,
-    retryAfterMs: retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined,
-  });
+  const answered = error instanceof HttpError ? ` answered ${error.statusCode}` : '';
+  return new StoreUnavailableError(`InfluxDB${answered}: ${messageOf(error)}`, { cause: error, retryAfterMs });
 }

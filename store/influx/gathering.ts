@@ -3,10 +3,13 @@
  * at the server, and the partitions that a processor takes in one go have a few points each while it keeps up.
  */
 import type { Point } from '../port.ts';
-import { type RefusedItem, type Send, writeNarrowing } from './narrowing.ts';
+import type { RefusedItem } from './narrowing.ts';
 
 /** Of a request that is gathered; a single write may have more. */
 export const maxPointsTogether = 5000;
+
+/** Resolves to those that can never be written, by rising index. */
+export type WritePoints = (points: readonly Point[]) => Promise<readonly RefusedItem[]>;
 
 interface Write {
   readonly points: readonly Point[];
@@ -15,11 +18,11 @@ interface Write {
 }
 
 export class Gathering {
-  readonly #send: Send<Point>;
+  readonly #writePoints: WritePoints;
   #waiting: Write[] = [];
 
-  constructor(send: Send<Point>) {
-    this.#send = send;
+  constructor(writePoints: WritePoints) {
+    this.#writePoints = writePoints;
   }
 
   /** Resolves to the points of this write that can never be written; rejects when its request does. */
@@ -47,19 +50,19 @@ export class Gathering {
     void this.#request(together);
   }
 
-  /** When points are refused, each write goes by itself: a bad one costs the others this request, and no more. */
+  /** Each write gets its own refusals; all wait until those of the others are found. */
   async #request(writes: readonly Write[]): Promise<void> {
-    if (writes.length > 1 && (await this.#isSettledBySending(writes))) return;
-    for (const { points, resolve, reject } of writes) writeNarrowing(points, this.#send).then(resolve, reject);
-  }
-
-  async #isSettledBySending(writes: readonly Write[]): Promise<boolean> {
     try {
-      if ((await this.#send(writes.flatMap(({ points }) => points))) !== null) return false;
-      for (const { resolve } of writes) resolve([]);
+      const refused = await this.#writePoints(writes.flatMap(({ points }) => points));
+      let from = 0;
+      for (const { points, resolve } of writes) {
+        const until = from + points.length;
+        const own = refused.filter(({ index }) => index >= from && index < until);
+        resolve(own.map((item) => ({ ...item, index: item.index - from })));
+        from = until;
+      }
     } catch (error) {
       for (const { reject } of writes) reject(error);
     }
-    return true;
   }
 }

@@ -1,8 +1,9 @@
 /**
- * InfluxDB names neither the points that it refuses nor, in a mix, all the reasons: which they are is found by halving.
- * A refusal with 422 has already stored the good ones; writing them again changes nothing.
+ * InfluxDB names neither the points that it refuses nor, in a mix, all the reasons: which they are is found by halving,
+ * and by what it has refused before. A refusal with 422 has already stored the good ones; writing them again changes nothing.
  */
-import type { RefusalReason } from '../port.ts';
+import type { Point, RefusalReason } from '../port.ts';
+import type { Suspicion } from './suspicion.ts';
 
 /** An answer that is the points' fault. */
 export interface Rejected {
@@ -12,7 +13,7 @@ export interface Rejected {
 }
 
 /** One write request; resolves to `null` when all are stored. Rejects when it is not the points' fault. */
-export type Send<Item> = (items: readonly Item[]) => Promise<Rejected | null>;
+export type Send = (points: readonly Point[]) => Promise<Rejected | null>;
 
 export interface RefusedItem {
   readonly index: number;
@@ -20,23 +21,71 @@ export interface RefusedItem {
   readonly message: string;
 }
 
+interface Item {
+  readonly point: Point;
+  readonly index: number;
+}
+
 const maxMessageLength = 500;
 
-/**
- * Writes all items, one request at a time, in their order; resolves to those that can never be written. A single bad
- * one among n costs about 2·log2(n) requests more; a batch that is refused as a whole costs none.
- */
-export async function writeNarrowing<Item>(items: readonly Item[], send: Send<Item>): Promise<RefusedItem[]> {
-  const rejected = await send(items);
-  if (rejected === null) return [];
-  if (items.length === 1 || isRefusedWhole(rejected, items.length)) {
-    const message = rejected.message.slice(0, maxMessageLength);
-    return items.map((_, index) => ({ index, reason: reasonOf(rejected), message }));
+export class Narrowing {
+  readonly #send: Send;
+  readonly #suspicion: Suspicion;
+
+  constructor(send: Send, suspicion: Suspicion) {
+    this.#send = send;
+    this.#suspicion = suspicion;
   }
-  const middle = items.length >> 1;
-  const first = await writeNarrowing(items.slice(0, middle), send);
-  const second = await writeNarrowing(items.slice(middle), send);
-  return [...first, ...second.map((item) => ({ ...item, index: item.index + middle }))];
+
+  /**
+   * Writes all points, one request at a time; resolves to those that can never be written. Bad ones of kinds that were
+   * refused before cost one or two requests more, however many they are; a kind that the server names, a few more the
+   * first time; one that it does not name, about 2·log2(n) for each point among n.
+   */
+  async write(points: readonly Point[]): Promise<RefusedItem[]> {
+    const refused: RefusedItem[] = [];
+    const items = points.map((point, index) => ({ point, index }));
+    await this.#write(items, refused);
+    return refused.sort((a, b) => a.index - b.index);
+  }
+
+  async #write(items: readonly Item[], refused: RefusedItem[]): Promise<void> {
+    for (const part of this.#partsOf(items)) await this.#request(part, refused);
+  }
+
+  /** Those that nothing speaks against, in their order; then suspects, by what they are suspected of. */
+  #partsOf(items: readonly Item[]): (readonly Item[])[] {
+    if (this.#suspicion.isEmpty) return [items];
+    const { unsuspected = [], ...suspected } = Object.groupBy(
+      items,
+      ({ point }) => this.#suspicion.of(point)?.reason ?? 'unsuspected',
+    );
+    // By time: what is true of a shard or of an age ends somewhere in the row, and halving finds the place.
+    const byTime = (part: Item[]) => part.sort((a, b) => a.point.timeUs - b.point.timeUs);
+    return [unsuspected, ...Object.values(suspected).map(byTime)].filter(({ length }) => length > 0);
+  }
+
+  async #request(items: readonly Item[], refused: RefusedItem[]): Promise<void> {
+    const rejected = await this.#send(items.map(({ point }) => point));
+    if (rejected === null) return;
+    this.#suspicion.learnType(rejected.message);
+    if (items.length === 1 || isRefusedWhole(rejected, items.length)) {
+      for (const item of items) refused.push(this.#refusalOf(item, rejected));
+      return;
+    }
+    const middle = items.length >> 1;
+    await this.#write(items.slice(0, middle), refused);
+    await this.#write(items.slice(middle), refused);
+  }
+
+  /** The answer tells of the first point of many: of the others, what is known of them says it better. */
+  #refusalOf({ point, index }: Item, rejected: Rejected): RefusedItem {
+    const reason = reasonOf(rejected);
+    if (reason === 'beyond_retention') this.#suspicion.learnAge(point);
+    const known = reason === 'type_conflict' ? this.#suspicion.of(point) : null;
+    const message = (known?.message ?? rejected.message).slice(0, maxMessageLength);
+    return { index, reason, message };
+  }
 }
 
 /**

@@ -13,7 +13,9 @@ export interface Scripted {
  * What to do with a write request: answer it here, let the real server have it, or let the server have it and then cut
  * the connection, so that its answer is lost.
  */
-export type Decide = (lines: readonly string[]) => Scripted | 'forward' | 'lose the answer';
+export type Decision = Scripted | 'forward' | 'lose the answer';
+/** May take its time: the request is held meanwhile, also when its client has given up. */
+export type Decide = (lines: readonly string[]) => Decision | Promise<Decision>;
 
 /** Stands between a store and the real InfluxDB. Only writes are decided upon; all else is forwarded. */
 export class InfluxProxy {
@@ -28,13 +30,13 @@ export class InfluxProxy {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
 
-    let decision: ReturnType<Decide> = 'forward';
+    let decision: Decision = 'forward';
     if (request.url?.startsWith('/api/v2/write')) {
       const isCompressed = request.headers['content-encoding'] === 'gzip';
       const lines = (isCompressed ? gunzipSync(body) : body).toString().split('\n');
       this.compressed.push(isCompressed);
       this.writes.push(lines);
-      decision = this.decide(lines);
+      decision = await this.decide(lines);
     }
     if (typeof decision === 'object') {
       response.writeHead(decision.status, decision.headers).end(decision.body);
