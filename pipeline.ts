@@ -253,7 +253,8 @@ export class Pipeline {
 
   /** The embedded adapters need no one to set them up; Kafka and InfluxDB are set up by `sluice setup`. */
   async #setUpEmbedded(): Promise<void> {
-    if (this.bus.kind === 'embedded') await this.bus.createTopics(topicSpecs(this.#config.topics));
+    const { topics, processing } = this.#config;
+    if (this.bus.kind === 'embedded') await this.bus.createTopics(topicSpecs(topics, processing));
     if (this.store?.kind === 'embedded') await this.store.setup();
   }
 }
@@ -270,7 +271,7 @@ export async function setUp(config: Config, log: Logger, clock: Clock = systemCl
   try {
     await bus.start();
     await store.start();
-    const topics = await bus.createTopics(topicSpecs(config.topics));
+    const topics = await bus.createTopics(topicSpecs(config.topics, config.processing));
     return [...topics.map((name) => `topic ${name}`), ...(await store.setup())];
   } finally {
     await store.close();

@@ -177,6 +177,9 @@ const processing = z.strictObject({
     .describe('rollups that are written, each made from the one below'),
   timeZone: timeZone.default('UTC').describe('where days begin and end'),
   states: flag.default(true).describe('write how long each state of a boolean or string lasted, per minute'),
+  readings: flag
+    .default(false)
+    .describe('put every accepted reading, decoded, on a topic of its own for others to read'),
   snapshotEveryMs: durationMs.default(10_000).describe('time between snapshots of a partition'),
   snapshotEveryRecords: count.default(50_000).describe('records between snapshots of a partition'),
   sessionTimeoutMs: durationMs.default(30_000).describe('a processor not heard of for so long loses its partitions'),

@@ -15,6 +15,7 @@ export interface TopicNames {
   readonly raw: string;
   readonly dlq: string;
   readonly late: string;
+  readonly readings: string;
   readonly deviceStatus: string;
   readonly alerts: string;
   readonly alertsState: string;
@@ -30,6 +31,7 @@ export function topicNames(prefix = 'iot.'): TopicNames {
     raw: `${prefix}telemetry.raw.v1`,
     dlq: `${prefix}telemetry.dlq.v1`,
     late: `${prefix}telemetry.late.v1`,
+    readings: `${prefix}telemetry.readings.v1`,
     deviceStatus: `${prefix}device.status.v1`,
     alerts: `${prefix}alerts.v1`,
     alertsState: `${prefix}alerts.state.v1`,
@@ -46,8 +48,11 @@ export interface TopicSettings {
   readonly rawRetentionBytes: number | null;
 }
 
-/** Every topic with its settings. Per-device topics share the partition count, so that a key has one place in all. */
-export function topicSpecs(settings: TopicSettings): TopicSpec[] {
+/**
+ * Every topic with its settings; that of readings where it is asked for. Per-device topics share the partition count, so
+ * that a key has one place in all.
+ */
+export function topicSpecs(settings: TopicSettings, { readings = false } = {}): TopicSpec[] {
   const names = topicNames(settings.prefix);
   const { partitions } = settings;
   const keep = (name: string, retentionMs: number | null, maxMessageBytes: number): TopicSpec => ({
@@ -70,6 +75,14 @@ export function topicSpecs(settings: TopicSettings): TopicSpec[] {
     { ...keep(names.raw, settings.rawRetentionMs, MiB), retentionBytes: settings.rawRetentionBytes },
     keep(names.dlq, 30 * DAY_MS, 2 * MiB),
     keep(names.late, 30 * DAY_MS, 2 * MiB),
+    ...(readings
+      ? [
+          {
+            ...keep(names.readings, settings.rawRetentionMs, 2 * MiB),
+            retentionBytes: settings.rawRetentionBytes,
+          },
+        ]
+      : []),
     compact(names.deviceStatus, partitions, MiB),
     keep(names.alerts, 30 * DAY_MS, MiB),
     compact(names.alertsState, partitions, MiB),

@@ -26,6 +26,8 @@ export interface ProcessingOptions {
 }
 
 export interface ProcessorOptions extends ProcessingOptions {
+  /** Whether accepted readings go to a topic of their own. */
+  readonly readings: boolean;
   readonly snapshotEveryMs: number;
   readonly snapshotEveryRecords: number;
   /** A processor not heard of for so long loses its partitions. */

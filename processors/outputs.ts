@@ -5,6 +5,7 @@ import type { Reading } from '../core/reading.ts';
 import type { DeadLetterReason, RejectedReason } from '../core/reasons.ts';
 import type { SkewedDevice } from '../core/status.ts';
 import type { Point, RefusalReason } from '../store/port.ts';
+import type { WindowRun } from './window/measurements.ts';
 
 export interface DeadLetter {
   readonly source: BusRecord;
@@ -21,12 +22,17 @@ export interface LateReading {
   readonly index: number;
   /** How long after the last moment at which it would have counted, ms. */
   readonly lateByMs: number;
+  /** Its minute. */
   readonly windowStartMs: number;
   readonly windowEndMs: number;
+  /** All that it missed. */
+  readonly windows: readonly WindowRun[];
 }
 
-/** A reading that became a raw point, so that a refusal of the point finds its message again. */
+/** An accepted reading and its raw point, so that a refusal of the point finds its message again. */
 export interface RawPoint {
+  readonly reading: Reading;
+  readonly late: boolean;
   readonly point: Point;
   readonly source: BusRecord;
   readonly index: number;

@@ -14,7 +14,7 @@ import type { StateWriter } from './codec.ts';
 import type { ProcessorOptions } from './options.ts';
 import type { Patience } from './patience.ts';
 import { alertPoint, isRevised, newestPoints, pointKey } from './points.ts';
-import { alertRecord, alertStateRecords, deadLetterRecord, lateRecord } from './records.ts';
+import { alertRecord, alertStateRecords, deadLetterRecord, lateRecord, readingRecord } from './records.ts';
 import type { Rule } from './rules/file.ts';
 import { SettleList } from './settle.ts';
 import type { SkewLog } from './skew-log.ts';
@@ -196,7 +196,7 @@ export class PartitionTask {
     memory.topology.ledger.firstOffset += found - expected;
   }
 
-  /** Outputs leave with their batch: points first, then alerts, late readings and dead letters. */
+  /** Outputs leave with their batch: points first, then alerts, late readings, all readings if asked for, dead letters. */
   async #flush(memory: Memory, batch: Batch): Promise<void> {
     await this.#writePoints(memory, batch);
     await this.#appendRecords(memory, batch);
@@ -253,7 +253,7 @@ export class PartitionTask {
   }
 
   async #appendRecords(memory: Memory, batch: Batch): Promise<void> {
-    const { topics, clock, counters } = this.#context;
+    const { topics, options, clock, counters } = this.#context;
     const { outputs } = memory.topology;
     const states = outputs.alerts.flatMap(alertStateRecords);
     memory.alertStates.writing(states, clock.nowMs());
@@ -265,6 +265,13 @@ export class PartitionTask {
       topics.late,
       outputs.late.map((late) => lateRecord(topics.raw, late)),
     );
+    if (options.readings) {
+      await this.#append(
+        batch,
+        topics.readings,
+        outputs.raw.map((raw) => readingRecord(topics.raw, raw)),
+      );
+    }
     await this.#append(
       batch,
       topics.dlq,

@@ -2,8 +2,9 @@
 import type { BusRecord, NewRecord } from '../bus/port.ts';
 import { cloudEventHeaders } from '../core/alert.ts';
 import { headers } from '../core/topics.ts';
-import type { AlertTransition, DeadLetter, LateReading } from './outputs.ts';
+import type { AlertTransition, DeadLetter, LateReading, RawPoint } from './outputs.ts';
 import { rfc3339 } from './rfc3339.ts';
+import type { WindowRun } from './window/measurements.ts';
 
 /** The original bytes and headers, with why and where from. */
 export function deadLetterRecord(topic: string, { source, reason, error, index }: DeadLetter): NewRecord {
@@ -20,16 +21,27 @@ export function deadLetterRecord(topic: string, { source, reason, error, index }
   };
 }
 
-/** The reading as JSON, how late it was, and the window it missed. */
-export function lateRecord(topic: string, late: LateReading): NewRecord {
-  const { source, reading, index, lateByMs, windowStartMs, windowEndMs } = late;
+/** The reading as JSON, how late it was, and the windows it missed. */
+export function lateRecord(topic: string, { source, reading, index, lateByMs, windows }: LateReading): NewRecord {
   const { site, device, timeUs, seq, fields } = reading;
-  const windows = [{ every: '1m', start: rfc3339(windowStartMs * 1000), end: rfc3339(windowEndMs * 1000) }];
+  const missed = windows.map(missedWindows);
+  return jsonRecord(topic, source, index, { site, device, timeUs, seq, fields, lateByMs, windows: missed });
+}
+
+/** An accepted reading as JSON. */
+export function readingRecord(topic: string, { source, reading, index, late }: RawPoint): NewRecord {
+  const { site, device, timeUs, seq, clock, fields } = reading;
+  return jsonRecord(topic, source, index, { site, device, timeUs, seq, clock, fields, late });
+}
+
+/** Of a measurement: from the start of the first window to the end of the last, and how many where it is not one. */
+export function missedWindows({ measurement: { name, every }, startUs, endUs, count }: WindowRun): object {
   return {
-    key: source.key,
-    value: Buffer.from(JSON.stringify({ site, device, timeUs, seq, fields, lateByMs, windows })),
-    headers: { ...sourceHeaders(topic, source, index), 'content-type': 'application/json' },
-    timestampMs: source.timestampMs,
+    name,
+    ...(every === null ? {} : { every }),
+    start: rfc3339(startUs),
+    end: rfc3339(endUs),
+    ...(count === 1 ? {} : { count }),
   };
 }
 
@@ -47,6 +59,15 @@ export function alertStateRecords({ alert, sourceTimestampMs }: AlertTransition)
   const record = { key: alert.fingerprint, headers: {}, timestampMs: sourceTimestampMs };
   const state = { ...record, value: Buffer.from(JSON.stringify(alert)) };
   return alert.status === 'resolved' ? [state, { ...record, value: null }] : [state];
+}
+
+function jsonRecord(topic: string, source: BusRecord, index: number, body: object): NewRecord {
+  return {
+    key: source.key,
+    value: Buffer.from(JSON.stringify(body)),
+    headers: { ...sourceHeaders(topic, source, index), 'content-type': 'application/json' },
+    timestampMs: source.timestampMs,
+  };
 }
 
 function sourceHeaders(topic: string, source: BusRecord, index: number | null): Record<string, string> {

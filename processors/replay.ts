@@ -11,6 +11,7 @@ import { headers } from '../core/topics.ts';
 import type { Point } from '../store/port.ts';
 import type { ProcessingOptions } from './options.ts';
 import type { Outputs } from './outputs.ts';
+import { missedWindows } from './records.ts';
 import { rfc3339 } from './rfc3339.ts';
 import type { Rule } from './rules/file.ts';
 import { Topology } from './topology.ts';
@@ -80,9 +81,9 @@ function* drain(outputs: Outputs): Generator<string> {
     const { series, timeUs, k, fields } = point;
     yield line('reading', { ...series.tags, time: rfc3339(timeUs), k, fields });
   }
-  for (const { reading, lateByMs, windowStartMs, windowEndMs } of outputs.late) {
+  for (const { reading, lateByMs, windowStartMs, windowEndMs, windows } of outputs.late) {
     const window = { windowStart: rfc3339(windowStartMs * 1000), windowEnd: rfc3339(windowEndMs * 1000) };
-    yield line('late', { ...readingFields(reading), lateByMs, ...window });
+    yield line('late', { ...readingFields(reading), lateByMs, ...window, windows: windows.map(missedWindows) });
   }
   for (const { source, reason, error, index } of outputs.deadLetters) {
     yield line('deadLetter', { line: source.offset, index, reason, error });

@@ -28,6 +28,7 @@ import type { Rule } from './rules/file.ts';
 import { type DeviceClock, SkewedClocks } from './skew.ts';
 import { windowersOf } from './window/custom/windowers.ts';
 import { days, levelsOf } from './window/levels.ts';
+import { type Measurement, measurementsOf, windowsOf } from './window/measurements.ts';
 import { minuteStartUs, minuteUs } from './window/minute.ts';
 
 /** 2000-01-01: a device that says an earlier time has a clock that was never set. */
@@ -42,6 +43,7 @@ export class Topology {
   clockMs = 0;
   readonly #options: ProcessingOptions;
   readonly #context: DeviceContext;
+  readonly #measurements: readonly Measurement[];
   readonly #decoder = new Decoder();
   readonly #redelivery: Redelivery;
   /** By record key, in order of first sight: what is done for all devices is done in this order. */
@@ -54,6 +56,7 @@ export class Topology {
 
   constructor(options: ProcessingOptions, rules: readonly Rule[], firstOffset: number) {
     this.#options = options;
+    this.#measurements = measurementsOf(options);
     this.#redelivery = new Redelivery(options.forgetAfterMs);
     this.ledger = emptyPartitionLedger(firstOffset);
     this.#context = {
@@ -117,7 +120,7 @@ export class Topology {
     } else {
       this.ledger.accepted++;
       const point = { series: device.series, fields: reading.fields, timeUs: reading.timeUs, k };
-      this.outputs.raw.push({ point, source: this.#source, index });
+      this.outputs.raw.push({ reading, late, point, source: this.#source, index });
       if (late) this.#late(reading, index, device.watermarkUs);
       else this.#count(reading, device);
     }
@@ -223,6 +226,7 @@ export class Topology {
       lateByMs: Math.max(0, watermarkUs - endUs) / 1000,
       windowStartMs: startUs / 1000,
       windowEndMs: endUs / 1000,
+      windows: windowsOf(reading, this.#measurements),
     });
   }
 

@@ -1,10 +1,10 @@
 /** `GET /api/history`: its query parsed, with every fault at once, and the points of one series. */
 import { z } from 'zod';
+import { momentForms, momentMs } from '../core/moment.ts';
 import type { HistoryQuery, RollupEvery, Store } from '../store/port.ts';
 import type { History } from './api.ts';
 import { HttpFailure } from './failure.ts';
 
-const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const maxPoints = 10_000;
 
 const name = z.string({ error: 'is missing, or given twice' }).min(1, 'is empty').max(1024, 'is longer than 1,024');
@@ -57,18 +57,9 @@ export async function readHistory(store: Store, { query, every }: HistoryRequest
   return { points: points.map(({ timeMs, fields }) => ({ ...fields, timeMs })) };
 }
 
-/** `now`, `-15m` before now, milliseconds since the epoch, or RFC 3339. */
 function parseTime(parameter: string, value: unknown, nowMs: number, problems: string[]): number {
   if (typeof value !== 'string') return Number.NaN;
-  if (value === 'now') return nowMs;
-  const ago = /^-(\d{1,9})([smhd])$/.exec(value);
-  if (ago !== null) return nowMs - Number(ago[1]) * unitMs[ago[2] as keyof typeof unitMs];
-  if (/^\d{1,15}$/.test(value)) return Number(value);
-  const timeMs = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value)
-    ? Date.parse(value)
-    : Number.NaN;
-  if (Number.isNaN(timeMs)) {
-    problems.push(`${parameter} is not a time: give milliseconds since the epoch, RFC 3339, now, or -15m, -1h, -7d`);
-  }
-  return timeMs;
+  const timeMs = momentMs(value, nowMs);
+  if (timeMs === null) problems.push(`${parameter} is not a time: give ${momentForms}`);
+  return timeMs ?? Number.NaN;
 }
