@@ -10,7 +10,7 @@ import type { TopicSpec } from '../core/topics.ts';
 import { sizeOf } from './kafka/chunks.ts';
 import { Kafka, logLevel } from './kafka/client.ts';
 import { KafkaConsumption } from './kafka/consumption.ts';
-import { busClosed, isTopicMissing, topicMissing, unavailable } from './kafka/errors.ts';
+import { busClosed, isCoordinatorBusy, isTopicMissing, topicMissing, unavailable } from './kafka/errors.ts';
 import { Lane } from './kafka/lane.ts';
 import { openMember } from './kafka/member.ts';
 import { connectProducer } from './kafka/producer.ts';
@@ -59,6 +59,8 @@ const gatherMs = 100;
 /** A record or batch that is larger comes nevertheless, alone. */
 const fetchPartitionBytes = 256 * 1024;
 const connectedWithinMs = 10_000;
+const coordinatorWithinMs = 10_000;
+const coordinatorPauseMs = 200;
 /** The client waits for the answers it is owed: from a broker that hangs they come late or never. */
 const disconnectedWithinMs = 3000;
 
@@ -220,17 +222,13 @@ export class KafkaBus implements Bus {
 
   async lag(topic: string, group: string): Promise<Lag> {
     await this.partitionCount(topic);
-    const [ends, [committed]] = await this.#asking('the lag cannot be read', () =>
-      Promise.all([
-        this.#admin.fetchTopicOffsets(topic),
-        this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
-      ]),
+    const [ends, committed] = await this.#asking('the lag cannot be read', () =>
+      Promise.all([this.#admin.fetchTopicOffsets(topic), this.committed(topic, group)]),
     );
-    const offsets = new Map((committed?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)]));
     let records = 0;
     let oldestMs = Number.POSITIVE_INFINITY;
     for (const { partition, low, high } of ends) {
-      const next = Math.max(offsets.get(partition) ?? 0, Number(low));
+      const next = Math.max(committed[partition]?.offset ?? 0, Number(low));
       if (next >= Number(high)) continue;
       records += Number(high) - next;
       const [first] = (await this.read(topic, partition, next, 1)).records;
@@ -242,9 +240,7 @@ export class KafkaBus implements Bus {
 
   async committed(topic: string, group: string): Promise<readonly (Committed | null)[]> {
     const count = await this.partitionCount(topic);
-    const [found] = await this.#asking('the commits cannot be read', () =>
-      this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
-    );
+    const [found] = await this.#asking('the commits cannot be read', () => this.#fetchOffsets(topic, group));
     const committed: (Committed | null)[] = Array.from({ length: count }, () => null);
     for (const { partition, offset, metadata } of found?.partitions ?? []) {
       if (Number(offset) >= 0) committed[partition] = { offset: Number(offset), metadata: metadata ?? '' };
@@ -261,6 +257,18 @@ export class KafkaBus implements Bus {
     const offset = found.find((each) => each.partition === partition)?.offset;
     if (offset === undefined) throw new RangeError(`${topic} has no partition ${partition}`);
     return Number(offset);
+  }
+
+  async #fetchOffsets(topic: string, group: string) {
+    const { clock } = this.#options;
+    for (const untilMs = clock.nowMs() + coordinatorWithinMs; ; ) {
+      try {
+        return await this.#admin.fetchOffsets({ groupId: group, topics: [topic] });
+      } catch (error) {
+        if (!isCoordinatorBusy(error) || clock.nowMs() >= untilMs) throw error;
+        await clock.sleep(coordinatorPauseMs);
+      }
+    }
   }
 
   async #connect(): Promise<void> {

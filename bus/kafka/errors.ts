@@ -62,6 +62,13 @@ export const isMembershipLost = answers(
   'NOT_COORDINATOR_FOR_GROUP',
 );
 
+/** Whoever coordinates the group from now on reads what it has committed first. */
+export const isCoordinatorBusy = answers(
+  'GROUP_LOAD_IN_PROGRESS',
+  'GROUP_COORDINATOR_NOT_AVAILABLE',
+  'NOT_COORDINATOR_FOR_GROUP',
+);
+
 export function assignmentLost(cause: unknown): SluiceError {
   return new SluiceError('BUS_ASSIGNMENT_LOST', `Kafka: ${messageOf(cause)}`, { cause });
 }
