@@ -16,6 +16,7 @@ import { messageOf, SluiceError } from './core/errors.ts';
 import type { Logger } from './core/log.ts';
 import type { PipelineStatus } from './core/status.ts';
 import { type TopicNames, topicNames, topicSpecs } from './core/topics.ts';
+import { isLoopback } from './gateway/auth.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { gatewayOptions } from './gateway/options.ts';
 import type { SpoolSettings } from './gateway/spool/spool.ts';
@@ -24,6 +25,7 @@ import { Processor } from './processors/runner.ts';
 import { EmbeddedStore } from './store/embedded.ts';
 import { InfluxStore } from './store/influx.ts';
 import type { Store } from './store/port.ts';
+import type { CommandsOptions } from './web/commands.ts';
 import { WebServer } from './web/server.ts';
 import { StatusReporter } from './web/status-reporter.ts';
 
@@ -191,7 +193,10 @@ export class Pipeline {
       },
       problems: () => this.#problems(),
       status: () => this.status(),
-      pipeline: roles.page && store !== null ? { bus, store, topics, group: config.processing.group } : null,
+      pipeline:
+        roles.page && store !== null
+          ? { bus, store, topics, group: config.processing.group, commands: commandsOptions(config) }
+          : null,
       ...(gateway === null ? {} : { mqtt: (request, head) => gateway.upgrade(request, head) }),
       ...(worker === null ? {} : { labels: { worker: String(worker) } }),
     });
@@ -257,6 +262,11 @@ export class Pipeline {
     if (this.bus.kind === 'embedded') await this.bus.createTopics(topicSpecs(topics, processing));
     if (this.store?.kind === 'embedded') await this.store.setup();
   }
+}
+
+function commandsOptions({ host, commands, mqtt }: Config): CommandsOptions {
+  const { maxPacketBytes } = mqtt;
+  return { token: commands.token ?? null, isLoopback: isLoopback(host), maxPacketBytes };
 }
 
 function nameOf(dependency: Bus | Store): string {

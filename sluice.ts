@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line. Each command is a thin wrapper: what it does is in `cli/` and `pipeline.ts`. */
 import { Command, Option } from 'commander';
+import { addCommand } from './cli/command.ts';
 import { printConfig } from './cli/config.ts';
 import { type CommonFlags, commonFlags } from './cli/flags.ts';
 import { processFile } from './cli/process.ts';
@@ -76,6 +77,7 @@ A line out: {"kind": "reading" | "rollup" | "late" | "duplicate" | "deadLetter" 
   .action((flags: CommonFlags & { in: string; flush: boolean }) => processFile(flags));
 addSimulate(program);
 addUsers(program);
+addCommand(program);
 addVerifyOptions(
   program.command('verify').description('prove what became of every message of a simulated fleet'),
 ).action((flags: VerifyFlags) => runVerify(flags));

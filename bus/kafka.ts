@@ -184,8 +184,14 @@ export class KafkaBus implements Bus {
       log,
     });
     this.#consumptions.add(consumption);
-    await this.#asking('the group cannot be joined', () => consumption.start());
-    return consumption;
+    try {
+      await this.#asking('the group cannot be joined', () => consumption.start());
+      return consumption;
+    } catch (error) {
+      this.#consumptions.delete(consumption);
+      void consumption.close().catch(() => {});
+      throw error;
+    }
   }
 
   async read(topic: string, partition: number, fromOffset: number, maxRecords: number) {
@@ -212,7 +218,13 @@ export class KafkaBus implements Bus {
     await this.partitionCount(topic);
     const follower = new TopicFollower(topic, this.#readerConsumer(topic), onRecords);
     this.#followers.add(follower);
-    await this.#asking('following failed', () => follower.start(from, this.#admin));
+    try {
+      await this.#asking('following failed', () => follower.start(from, this.#admin));
+    } catch (error) {
+      this.#followers.delete(follower);
+      void follower.close().catch(() => {});
+      throw error;
+    }
     return {
       close: async () => {
         if (this.#followers.delete(follower)) await follower.close();

@@ -110,6 +110,17 @@ const gateway = z.strictObject({
   spoolMaxBytes: count.default(1024 * MiB).describe('bytes of messages in one spool; full is as if there were none'),
 });
 
+const commands = z.strictObject({
+  token: z
+    .string()
+    .min(16, 'expected at least 16 characters, such as of `openssl rand -hex 32`')
+    .optional()
+    .meta({ secret: true })
+    .describe(
+      'who sends a command to a device over HTTP must show it; needed where HTTP is reached from other machines',
+    ),
+});
+
 const kafka = z.strictObject({
   brokers: z
     .union([z.array(text).min(1), text.transform((list) => list.split(',').map((broker) => broker.trim()))])
@@ -203,6 +214,7 @@ export const configSchema = z.strictObject({
   httpPort: port.default(8080).describe('HTTP port of health, metrics, API and page; 0 picks a free one'),
   mqtt: mqtt.prefault({}),
   gateway: gateway.prefault({}),
+  commands: commands.prefault({}),
   kafka: kafka.prefault({}),
   influx: influx.prefault({}),
   topics: topics.prefault({}),
@@ -234,6 +246,7 @@ export const environment: Readonly<Record<string, string>> = {
   SLUICE_MQTT_TLS_CA: 'mqtt.tls.ca',
   SLUICE_GATEWAY_WORKERS: 'gateway.workers',
   SLUICE_GATEWAY_SPOOL: 'gateway.spool',
+  SLUICE_COMMANDS_TOKEN: 'commands.token',
   SLUICE_TOPIC_PREFIX: 'topics.prefix',
   SLUICE_LOG_LEVEL: 'log.level',
   SLUICE_LOG_FORMAT: 'log.format',

@@ -60,6 +60,7 @@ export function withoutSecrets(config: Config): Config {
   return {
     ...config,
     mqtt: { ...config.mqtt, password: hide(config.mqtt.password) },
+    commands: { token: hide(config.commands.token) },
     kafka: { ...config.kafka, saslPassword: hide(config.kafka.saslPassword) },
     influx: { ...config.influx, token: hide(config.influx.token) },
   };

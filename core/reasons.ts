@@ -44,6 +44,18 @@ export const droppedReasons = {
   not_appendable: { intended: false, text: 'the bus refuses the record for good; it is in the DLQ' },
 } as const satisfies Record<string, ReasonInfo>;
 
+/** Why a command ended that was never sent. */
+export const commandRefusedReasons = {
+  device_full: { intended: false, text: '100 commands, or 1 MiB of them, are pending for the device' },
+  partition_full: { intended: false, text: '5,000 commands, or 4 MiB of them, are pending in its partition' },
+} as const satisfies Record<string, ReasonInfo>;
+
+/** Why a device that listens on its `errors` was not told of a dead letter. */
+export const untoldReasons = {
+  too_many_waiting: { intended: false, text: '20 that it was told of wait for its PUBACK' },
+  not_acknowledged: { intended: false, text: 'its connection ended before its PUBACK, or it acknowledges nothing' },
+} as const satisfies Record<string, ReasonInfo>;
+
 /** Why the gateway refused or ended a connection. `fix`: what to do about it. */
 export const closedReasons = {
   too_many_connections: {
@@ -182,3 +194,5 @@ export type RejectedReason = keyof typeof rejectedReasons;
 export type NotWindowedReason = keyof typeof notWindowedReasons;
 export type DroppedReason = keyof typeof droppedReasons;
 export type ClosedReason = keyof typeof closedReasons;
+export type CommandRefusedReason = keyof typeof commandRefusedReasons;
+export type UntoldReason = keyof typeof untoldReasons;

@@ -2,8 +2,9 @@
  * What every role says of itself each second on the pipeline status topic (key `role/instance`): all that a page or
  * an operator's tool in another process knows of it. Counters only grow within a run; who wants rates takes differences.
  */
+import type { CommandEnd } from './commands.ts';
 import type { ByReason, GatewayLedger, PartitionLedger } from './ledger.ts';
-import type { ClosedReason } from './reasons.ts';
+import type { ClosedReason, UntoldReason } from './reasons.ts';
 
 export interface RoleStatus {
   readonly role: 'gateway' | 'processor' | 'web';
@@ -52,6 +53,20 @@ export interface GatewayStatus extends RoleStatus {
   readonly ackMs: { readonly p50: number; readonly p99: number } | null;
   /** `null` without one. */
   readonly spool: SpoolStatus | null;
+  readonly commands: CommandsStatus;
+}
+
+/** What is said to devices. Counters are of this run. */
+export interface CommandsStatus {
+  /** Commands without their end, in the partitions that this gateway decides. */
+  readonly pending: number;
+  /** Ends that it published. */
+  readonly ended: ByReason<CommandEnd>;
+  /** PUBLISH packets to devices, repetitions too. */
+  readonly sent: number;
+  /** Dead letters that devices were told of and acknowledged. */
+  readonly errorsTold: number;
+  readonly errorsUntold: ByReason<UntoldReason>;
 }
 
 /** Messages that wait for the bus on the disk of a gateway. */

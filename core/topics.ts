@@ -17,6 +17,8 @@ export interface TopicNames {
   readonly late: string;
   readonly readings: string;
   readonly deviceStatus: string;
+  readonly commands: string;
+  readonly commandResults: string;
   readonly alerts: string;
   readonly alertsState: string;
   readonly processorState: string;
@@ -33,6 +35,8 @@ export function topicNames(prefix = 'iot.'): TopicNames {
     late: `${prefix}telemetry.late.v1`,
     readings: `${prefix}telemetry.readings.v1`,
     deviceStatus: `${prefix}device.status.v1`,
+    commands: `${prefix}device.commands.v1`,
+    commandResults: `${prefix}device.command-results.v1`,
     alerts: `${prefix}alerts.v1`,
     alertsState: `${prefix}alerts.state.v1`,
     processorState: `${prefix}processor.state.v1`,
@@ -84,6 +88,9 @@ export function topicSpecs(settings: TopicSettings, { readings = false } = {}): 
         ]
       : []),
     compact(names.deviceStatus, partitions, MiB),
+    // Longer than the longest that a command may wait.
+    keep(names.commands, 2 * DAY_MS, MiB),
+    keep(names.commandResults, 7 * DAY_MS, MiB),
     keep(names.alerts, 30 * DAY_MS, MiB),
     compact(names.alertsState, partitions, MiB),
     compact(names.processorState, partitions, 2 * MiB),
@@ -110,4 +117,13 @@ export const headers = {
   sourceOffset: 'source.offset',
   /** Which reading of the message, from 0; absent when the whole message is meant. */
   sourceIndex: 'source.index',
+  commandId: 'command.id',
+  /** Of a command: until when it may be sent, ms since the epoch. */
+  commandExpires: 'command.expires',
+  /** Of a command: `1` when it is to be delivered now or never. */
+  commandNow: 'command.now',
+  /** Of an outcome, which has no value: what became of the command. */
+  commandOutcome: 'command.outcome',
+  /** Of an outcome: the gateway run that says so. */
+  commandGateway: 'command.gateway',
 } as const;

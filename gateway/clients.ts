@@ -16,7 +16,7 @@ import type { Place, Publish } from './ingest/records.ts';
 import type { GatewayOptions } from './options.ts';
 import { Violation } from './packets/violation.ts';
 import type { Presence } from './presence.ts';
-import { type Delivery, Subscribers } from './subscribers.ts';
+import type { Subscribers } from './subscribers.ts';
 
 const sweepEveryMs = 1000;
 
@@ -25,6 +25,7 @@ export interface ClientsContext {
   readonly ingest: Ingest;
   readonly presence: Presence;
   readonly logins: Logins;
+  readonly subscribers: Subscribers;
   readonly closed: Closed;
   readonly clock: Clock;
 }
@@ -37,7 +38,7 @@ export class Clients implements BrokerHooks {
   readonly #ingest: Ingest;
   readonly #presence: Presence;
   readonly #logins: Logins;
-  readonly #subscribers = new Subscribers();
+  readonly #subscribers: Subscribers;
   readonly #clock: Clock;
   readonly #qos2: Qos2Sessions;
   readonly #connections: ConnectionContext;
@@ -51,11 +52,12 @@ export class Clients implements BrokerHooks {
   #isDraining = false;
   #stopSweep: () => void = () => {};
 
-  constructor({ options, ingest, presence, logins, closed, clock }: ClientsContext) {
+  constructor({ options, ingest, presence, logins, subscribers, closed, clock }: ClientsContext) {
     this.#options = options;
     this.#ingest = ingest;
     this.#presence = presence;
     this.#logins = logins;
+    this.#subscribers = subscribers;
     this.#clock = clock;
     this.#qos2 = new Qos2Sessions(options);
     this.readAhead = new ReadAhead(options);
@@ -129,11 +131,6 @@ export class Clients implements BrokerHooks {
       if (identity === null) connection.end('identity_revoked');
       else if (identity !== access.identity) this.#renew(connection, new Access(identity, clientId));
     }
-  }
-
-  /** Publishes at QoS 1 to those who subscribed to the topic. */
-  deliver(topic: string, payload: Buffer): Promise<Delivery> {
-    return this.#subscribers.deliver(topic, payload);
   }
 
   onConnect(conn: object, { clientId, isPersistent, keepaliveMs, willTopic }: Asked): void {

@@ -12,6 +12,7 @@ import { checkExposure, isOpen } from './auth.ts';
 import { openBroker } from './broker.ts';
 import { Clients } from './clients.ts';
 import { Closed } from './closed.ts';
+import { Commands } from './commands/commands.ts';
 import type { Arrival } from './connection/wire.ts';
 import { answer } from './entrances/answer.ts';
 import { Entrances } from './entrances/entrances.ts';
@@ -23,7 +24,7 @@ import { RareLog } from './log-rarely.ts';
 import type { GatewayOptions } from './options.ts';
 import { Presence } from './presence.ts';
 import { Spool, type SpoolSettings } from './spool/spool.ts';
-import type { Delivery } from './subscribers.ts';
+import { type Delivery, Subscribers } from './subscribers.ts';
 
 export interface GatewayContext {
   readonly bus: Bus;
@@ -44,6 +45,8 @@ interface Running {
   readonly presence: Presence;
   readonly logins: Logins;
   readonly clients: Clients;
+  readonly subscribers: Subscribers;
+  readonly commands: Commands;
   readonly closed: Closed;
   readonly entrances: Entrances;
   readonly broker: Aedes;
@@ -96,7 +99,7 @@ export class Gateway {
    * acknowledged it before it left.
    */
   async deliver(topic: string, payload: Buffer): Promise<Delivery> {
-    return (await this.#running?.clients.deliver(topic, payload)) ?? 'gone';
+    return (await this.#running?.subscribers.deliver(topic, payload)) ?? 'gone';
   }
 
   /** What stands in the way of taking messages, in words; empty = ready. */
@@ -109,7 +112,7 @@ export class Gateway {
 
   status(): GatewayStatus {
     const { instance, version, clock } = this.#context;
-    const { ingest, clients, logins, closed, entrances } = this.#running ?? {};
+    const { ingest, clients, commands, logins, closed, entrances } = this.#running ?? {};
     const nowMs = clock.nowMs();
     const problems = this.ready();
     return {
@@ -120,7 +123,7 @@ export class Gateway {
       atMs: nowMs,
       ready: problems.length === 0,
       problems,
-      warnings: [...(logins?.warnings() ?? []), ...(entrances?.warnings() ?? [])],
+      warnings: [logins, entrances, commands].flatMap((part) => part?.warnings() ?? []),
       ...(entrances?.status() ?? { connections: 0, connectsDelayed: 0, mqtt: null, tls: null }),
       anonymous: isOpen(this.#options),
       clients: clients?.accepted ?? 0,
@@ -134,6 +137,7 @@ export class Gateway {
       closed: { ...closed?.counts },
       ackMs: ingest?.ackTimes.quantiles(nowMs) ?? null,
       spool: ingest?.spool?.status() ?? null,
+      commands: commands?.status() ?? { pending: 0, ended: {}, sent: 0, errorsTold: 0, errorsUntold: {} },
     };
   }
 
@@ -172,7 +176,9 @@ export class Gateway {
     const partitions = spool?.partitionCount ?? (await bus.partitionCount(topics.raw));
     const ingest = new Ingest({ bus, topics, instance, partitions, spool, options, clock, log });
     const presence = new Presence(bus, topics.deviceStatus, clock, log);
-    const clients = new Clients({ options, ingest, presence, logins, closed, clock });
+    const subscribers = new Subscribers();
+    const commands = new Commands({ bus, topics, instance, subscribers, clock, log });
+    const clients = new Clients({ options, ingest, presence, logins, subscribers, closed, clock });
     const broker = await openBroker(clients, log);
     await entrances.listen().catch(async (error) => {
       await closeBroker(broker);
@@ -184,15 +190,27 @@ export class Gateway {
     ingest.start();
     presence.start();
     clients.start();
+    commands.start();
     logins.start(() => clients.renewIdentities());
-    this.#running = { ingest, presence, logins, clients, closed, entrances, broker, stopTicks };
+    this.#running = {
+      ingest,
+      presence,
+      logins,
+      clients,
+      subscribers,
+      commands,
+      closed,
+      entrances,
+      broker,
+      stopTicks,
+    };
   }
 
   async #close(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
     await this.#starting?.catch(() => {});
     if (this.#running === null) return;
-    const { ingest, presence, logins, clients, entrances, broker, stopTicks } = this.#running;
+    const { ingest, presence, logins, clients, commands, entrances, broker, stopTicks } = this.#running;
     const { clock } = this.#context;
     const untilMs = clock.nowMs() + deadlineMs;
     const leftMs = () => Math.max(0, untilMs - clock.nowMs());
@@ -200,6 +218,7 @@ export class Gateway {
     stopTicks();
     entrances.close();
     logins.close();
+    commands.stop();
     clients.drain();
     await ingest.drain(leftMs() * 0.7);
     const unacknowledged = ingest.ledger.held;
@@ -209,7 +228,8 @@ export class Gateway {
     // The wills of the clients that were ended.
     await ingest.drain(leftMs() / 2);
     await ingest.close();
-    await presence.close(leftMs());
+    await presence.close(leftMs() / 2);
+    await commands.close(leftMs());
     if (unacknowledged > 0) {
       throw new SluiceError(
         'CLOSE_TIMEOUT',

@@ -8,11 +8,19 @@ export type Subscriber = Pick<Connection, 'subscriptions' | 'outbox'>;
 
 export class Subscribers {
   readonly #byTopic = new Map<string, Set<Subscriber>>();
+  #onAdded: (topic: string, subscriber: Subscriber) => void = () => {};
+
+  /** Calls `listener` with each that subscribes from now on. */
+  onAdded(listener: (topic: string, subscriber: Subscriber) => void): void {
+    this.#onAdded = listener;
+  }
 
   add(topic: string, subscriber: Subscriber): void {
+    if (subscriber.subscriptions.has(topic)) return;
     const all = this.#byTopic.get(topic) ?? new Set();
     this.#byTopic.set(topic, all.add(subscriber));
     subscriber.subscriptions.add(topic);
+    this.#onAdded(topic, subscriber);
   }
 
   remove(topic: string, subscriber: Subscriber): void {
@@ -24,6 +32,11 @@ export class Subscribers {
   /** Its connection ended. */
   forget(subscriber: Subscriber): void {
     for (const topic of subscriber.subscriptions) this.remove(topic, subscriber);
+  }
+
+  /** Whether anyone subscribed to the topic. */
+  hear(topic: string): boolean {
+    return this.#byTopic.has(topic);
   }
 
   /** Resolves at the first acknowledgement, or when there can be none. Who waits no longer than that keeps the time. */

@@ -3,8 +3,10 @@
  * epoch; counters only grow within a run, so whoever wants rates takes differences of two `Overview`s by their `atMs`.
  */
 import type { Alert } from '../core/alert.ts';
+import type { CommandEnd } from '../core/commands.ts';
 import type { GatewayLedger, LedgerTotals } from '../core/ledger.ts';
 import type { FieldValue } from '../core/reading.ts';
+import type { CommandRefusedReason } from '../core/reasons.ts';
 import type { PipelineStatus } from '../core/status.ts';
 
 /** `GET /api/status`, and the `status` event once a second. */
@@ -82,6 +84,23 @@ export interface Events {
   readonly status: Overview;
   readonly devices: { readonly devices: readonly Device[] };
   readonly alert: Alert;
+}
+
+/**
+ * `POST /api/devices/{site}/{device}/commands` answers 202 with it as soon as the bus has the command;
+ * `GET …/commands/{id}` with what it is by now.
+ */
+export interface CommandState {
+  readonly id: string;
+  readonly site: string;
+  readonly device: string;
+  readonly state: 'pending' | CommandEnd;
+  /** Why it was refused, else `null`. */
+  readonly reason: CommandRefusedReason | null;
+  readonly requestedAtMs: number;
+  readonly expiresAtMs: number;
+  /** When it ended; `null` while it is pending. */
+  readonly atMs: number | null;
 }
 
 /** Any answer that is not 2xx. */

@@ -3,6 +3,7 @@
  * path of a message pays nothing for it. Names and meanings are here alone; `docs/operations.md` lists them.
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { commandEnds } from '../core/commands.ts';
 import type { ByReason, PartitionLedger } from '../core/ledger.ts';
 import {
   closedReasons,
@@ -11,6 +12,7 @@ import {
   ignoredReasons,
   notWindowedReasons,
   rejectedReasons,
+  untoldReasons,
 } from '../core/reasons.ts';
 import type { GatewayStatus, PartitionStatus, PipelineStatus, ProcessorStatus, SpoolStatus } from '../core/status.ts';
 import { refusalReasons } from '../store/port.ts';
@@ -43,15 +45,12 @@ const metrics: readonly Metric[] = [
 
   gateway('received_total', 'counter', 'Messages taken from clients in this run.', (s) => s.ledger.received),
   gateway('appended_total', 'counter', 'Messages that the bus holds durably, in this run.', (s) => s.ledger.appended),
-  {
-    role: 'gateway',
-    name: 'sluice_gateway_dropped_total',
-    help: 'Messages taken and not appended in this run, by reason (docs/reasons.md).',
-    type: 'counter',
-    labels: ['reason'],
-    samples: (statuses) =>
-      gatewaysOf(statuses).flatMap((s) => samplesByReason(s.ledger.dropped, Object.keys(droppedReasons), {})),
-  },
+  gatewayByReason(
+    'dropped_total',
+    'Messages taken and not appended in this run',
+    Object.keys(droppedReasons),
+    (s) => s.ledger.dropped,
+  ),
   gateway('held_messages', 'gauge', 'Messages taken and neither appended nor dropped yet.', (s) => s.ledger.held),
   gateway('held_bytes', 'gauge', 'Their payload bytes.', (s) => s.heldBytes),
   gateway(
@@ -87,15 +86,12 @@ const metrics: readonly Metric[] = [
     'Things to look at though it does its work: its status names them.',
     (s) => s.warnings.length,
   ),
-  {
-    role: 'gateway',
-    name: 'sluice_gateway_closed_total',
-    help: 'Connections that the gateway refused or ended in this run, by reason (docs/reasons.md).',
-    type: 'counter',
-    labels: ['reason'],
-    samples: (statuses) =>
-      gatewaysOf(statuses).flatMap((s) => samplesByReason(s.closed, Object.keys(closedReasons), {})),
-  },
+  gatewayByReason(
+    'closed_total',
+    'Connections that the gateway refused or ended in this run',
+    Object.keys(closedReasons),
+    (s) => s.closed,
+  ),
   {
     role: 'gateway',
     name: 'sluice_gateway_ack_seconds',
@@ -112,6 +108,29 @@ const metrics: readonly Metric[] = [
             ],
       ),
   },
+
+  gateway(
+    'commands_pending',
+    'gauge',
+    'Commands without their end, in the partitions that this gateway decides.',
+    (s) => s.commands.pending,
+  ),
+  ...commandEnds.map((end) =>
+    gateway(`commands_${end}_total`, 'counter', `Commands that ended as ${end}.`, (s) => s.commands.ended[end] ?? 0),
+  ),
+  gateway('commands_sent_total', 'counter', 'Times that a command was sent to a device.', (s) => s.commands.sent),
+  gateway(
+    'errors_told_total',
+    'counter',
+    'Dead letters that a device was told of, and acknowledged.',
+    (s) => s.commands.errorsTold,
+  ),
+  gatewayByReason(
+    'errors_untold_total',
+    'Dead letters that a device that listens was not told of',
+    Object.keys(untoldReasons),
+    (s) => s.commands.errorsUntold,
+  ),
 
   partition('position', 'gauge', 'Offset after the last raw record whose outputs are out.', (p) => p.position),
   partition('end_offset', 'gauge', 'Offset after the newest raw record known.', (p) => p.endOffset),
@@ -228,6 +247,18 @@ function setTo(counter: Counter, value: number): void {
 function gateway(name: string, type: Metric['type'], help: string, of: (status: GatewayStatus) => number): Metric {
   const samples: Metric['samples'] = (statuses) => gatewaysOf(statuses).map((s) => ({ labels: {}, value: of(s) }));
   return { role: 'gateway', name: `sluice_gateway_${name}`, help, type, labels: [], samples };
+}
+
+function gatewayByReason(
+  name: string,
+  what: string,
+  reasons: readonly string[],
+  of: (status: GatewayStatus) => ByReason<string>,
+): Metric {
+  const samples: Metric['samples'] = (statuses) =>
+    gatewaysOf(statuses).flatMap((status) => samplesByReason(of(status), reasons, {}));
+  const help = `${what}, by reason (docs/reasons.md).`;
+  return { role: 'gateway', name: `sluice_gateway_${name}`, help, type: 'counter', labels: ['reason'], samples };
 }
 
 /** 0 without one. */

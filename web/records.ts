@@ -39,6 +39,15 @@ const skewed = z.object({
   worst: z.array(z.object({ site: text, device: text, skewMs: z.number() })),
 });
 
+const commands = z.object({
+  pending: counter,
+  ended: z.record(text, counter),
+  sent: counter,
+  errorsTold: counter,
+  errorsUntold: z.record(text, counter),
+});
+const noCommands = { pending: 0, ended: {}, sent: 0, errorsTold: 0, errorsUntold: {} };
+
 const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
   z.object({
     role: z.literal('gateway'),
@@ -60,6 +69,7 @@ const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
     closed: z.record(text, counter).default({}),
     ackMs: z.object({ p50: z.number(), p99: z.number() }).nullable(),
     spool: spool.nullable().default(null),
+    commands: commands.default(noCommands),
   }),
   z.object({
     role: z.literal('processor'),

@@ -9,6 +9,8 @@ import type { Logger } from '../core/log.ts';
 import type { PipelineStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Store } from '../store/port.ts';
+import { CommandStates } from './command-states.ts';
+import { type CommandsOptions, serveCommands } from './commands.ts';
 import { EventStreams } from './events.ts';
 import { failureBody, failureOf, HttpFailure } from './failure.ts';
 import type { Group } from './group.ts';
@@ -39,6 +41,7 @@ export interface WebContext {
     readonly store: Store;
     readonly topics: TopicNames;
     readonly group: string;
+    readonly commands: CommandsOptions;
   } | null;
   /** Takes a connection that asks for MQTT over WebSocket, at `/mqtt`; absent: nobody here speaks it. */
   readonly mqtt?: (request: IncomingMessage, head: Buffer) => void;
@@ -75,6 +78,7 @@ export class WebServer {
   readonly #context: WebContext;
   readonly #readiness: ReadinessChecks;
   readonly #streams: EventStreams | null;
+  readonly #commandStates: CommandStates | null;
   readonly #startedAtMs: number;
   #http: FastifyInstance | null = null;
   #registry: Registry | null = null;
@@ -90,6 +94,7 @@ export class WebServer {
     this.#readiness = readiness;
     this.view = pipeline && new LiveView({ ...pipeline, version, readiness, status, clock, log });
     this.#streams = this.view && new EventStreams(this.view, clock, log);
+    this.#commandStates = pipeline && new CommandStates(pipeline.bus, pipeline.topics);
   }
 
   /** Listens, where it has a port; needs neither bus nor store. Rejects with LISTEN_FAILED when the address is taken. Idempotent. */
@@ -166,6 +171,7 @@ export class WebServer {
     await this.#starting?.catch(() => {});
     this.#streams?.close();
     await this.#http?.close();
+    await this.#commandStates?.close();
   }
 
   #serveHealth(http: FastifyInstance, registry: Registry): void {
@@ -202,10 +208,16 @@ export class WebServer {
     const { pipeline, clock } = this.#context;
     const view = this.view;
     const streams = this.#streams;
-    if (pipeline === null || view === null || streams === null) return;
+    const states = this.#commandStates;
+    if (pipeline === null || view === null || streams === null || states === null) return;
     await servePage(http);
     await http.register((api, _options, done) => {
       serveApi(api, { view, streams, store: pipeline.store, clock });
+      done();
+    });
+    await http.register((api, _options, done) => {
+      const { bus, topics, commands: options } = pipeline;
+      serveCommands(api, { bus, topics, states, options, clock });
       done();
     });
   }

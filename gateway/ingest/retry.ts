@@ -15,11 +15,14 @@ export interface RetryContext {
 
 export class Retry {
   readonly #context: RetryContext;
+  readonly #what: string;
   /** Why the last call failed; `null` when it did not. */
   problem: string | null = null;
 
-  constructor(context: RetryContext) {
+  /** `what` is done: for the log. */
+  constructor(context: RetryContext, what = 'appending') {
     this.#context = context;
+    this.#what = what;
   }
 
   /** `null`: the gateway gave up. */
@@ -39,7 +42,7 @@ export class Retry {
   }
 
   #succeeded(): void {
-    if (this.problem !== null) this.#context.log.info({}, 'appending succeeds again');
+    if (this.problem !== null) this.#context.log.info({}, `${this.#what} succeeds again`);
     this.problem = null;
   }
 
@@ -49,9 +52,9 @@ export class Retry {
     if (!isFirst) return;
     const fields = { error: this.problem };
     if (error instanceof SluiceError && error.retriable) {
-      this.#context.log.warn(fields, 'appending fails; it is tried again');
+      this.#context.log.warn(fields, `${this.#what} fails; it is tried again`);
     } else {
-      this.#context.log.error(fields, 'appending fails, and will not succeed by itself; it is tried again');
+      this.#context.log.error(fields, `${this.#what} fails, and will not succeed by itself; it is tried again`);
     }
   }
 }

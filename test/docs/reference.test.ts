@@ -6,11 +6,13 @@ import { configReference } from '../../core/config.ts';
 import { errorCodes } from '../../core/errors.ts';
 import {
   closedReasons,
+  commandRefusedReasons,
   deadLetterReasons,
   droppedReasons,
   ignoredReasons,
   notWindowedReasons,
   rejectedReasons,
+  untoldReasons,
 } from '../../core/reasons.ts';
 import { refusalReasons } from '../../store/port.ts';
 
@@ -42,6 +44,8 @@ describe('docs/reasons.md', () => {
     ['A reading is rejected', rejectedReasons],
     ['A reading is stored, but in no window', notWindowedReasons],
     ['The gateway does not append a message', droppedReasons],
+    ['A command is refused', commandRefusedReasons],
+    ['A device is not told of a dead letter', untoldReasons],
     ['The gateway closes a connection', closedReasons],
   ])('%s: every reason, as the code explains it', (title, reasons) => {
     const section = page('reasons.md')

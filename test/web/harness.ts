@@ -18,6 +18,7 @@ import type { GatewayStatus, PipelineStatus, ProcessorStatus } from '../../core/
 import { topicNames, topicSpecs } from '../../core/topics.ts';
 import { EmbeddedStore } from '../../store/embedded.ts';
 import type { Series, Store } from '../../store/port.ts';
+import type { CommandsOptions } from '../../web/commands.ts';
 import { WebServer } from '../../web/server.ts';
 import { MemoryBus } from '../support/memory-bus.ts';
 
@@ -52,10 +53,12 @@ interface RigOptions {
   readonly store?: Store;
   /** `false`: the server listens, the bus was not read yet. */
   readonly started?: boolean;
+  readonly commands?: CommandsOptions;
 }
 
 export async function openRig(options: RigOptions = {}): Promise<Rig> {
   const { clock = systemClock, status = () => [], problems = () => [], page = true, started = true } = options;
+  const { commands = { token: null, isLoopback: true, maxPacketBytes: 2048 } } = options;
   const bus = options.bus ?? new MemoryBus({ clock });
   await bus.createTopics(topicSpecs({ prefix: 'iot.', partitions, rawRetentionMs: null, rawRetentionBytes: null }));
   const store = options.store ?? (await openStore());
@@ -70,7 +73,7 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
     checks,
     problems,
     status,
-    pipeline: page ? { bus, store, topics, group: 'processors' } : null,
+    pipeline: page ? { bus, store, topics, group: 'processors', commands } : null,
   });
   await web.start();
   onTestFinished(async () => {
@@ -158,6 +161,7 @@ export function gatewayStatus(
     closed: {},
     ackMs: null,
     spool: null,
+    commands: { pending: 0, ended: {}, sent: 0, errorsTold: 0, errorsUntold: {} },
     ...over,
   };
 }
