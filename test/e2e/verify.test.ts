@@ -61,7 +61,8 @@ const faulty = {
 };
 const labels = faultNames.filter((fault) => fault !== 'network.reconnect_storm');
 
-describe.each(backendNames)('on %s', (name) => {
+// At once: most of the time is spent waiting for windows to close.
+describe.concurrent.each(backendNames)('on %s', (name) => {
   test.skipIf(!isAvailable(name))(
     'everything acknowledged is accounted for after a kill -9, and what never came is named with where it was last seen',
     { timeout: 180_000 },
@@ -132,7 +133,7 @@ describe.each(backendNames)('on %s', (name) => {
       expect(JSON.parse(simulated.out)).toMatchObject({ problems: [] });
       expect(simulated.code).toBe(0);
 
-      const proved = await sluice(['verify', '--config', config, '--truth', truth, '--json', '--wait', '10s'], env);
+      const proved = await sluice(['verify', '--config', config, '--truth', truth, '--json', '--wait', '20s'], env);
       const report = JSON.parse(proved.out) as VerifyReport;
       expect(report).toMatchObject({ ok: true, problems: [], alerts: { precision: 1, recall: 1 } });
       expect(proved.code).toBe(0);
