@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander';
 import { addCommand } from './cli/command.ts';
 import { printConfig } from './cli/config.ts';
+import { addExplain } from './cli/explain.ts';
 import { type CommonFlags, commonFlags } from './cli/flags.ts';
 import { processFile } from './cli/process.ts';
 import { addSimulate } from './cli/simulate/command.ts';
@@ -77,6 +78,7 @@ A line out: {"kind": "reading" | "rollup" | "late" | "duplicate" | "deadLetter" 
   .action((flags: CommonFlags & { in: string; flush: boolean }) => processFile(flags));
 addSimulate(program);
 addUsers(program);
+addExplain(program);
 addCommand(program);
 addVerifyOptions(
   program.command('verify').description('prove what became of every message of a simulated fleet'),

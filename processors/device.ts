@@ -65,6 +65,11 @@ export class Device {
     return this.#newestUs - this.#outOfOrdernessUs;
   }
 
+  /** Windows that end by then are final, and nothing can correct them. */
+  get settledUs(): number {
+    return Math.min(this.watermarkUs, this.seen.horizonUs);
+  }
+
   /** The window of such a reading can no longer be corrected, and its duplicates can no longer be told. */
   isLate(timeUs: number): boolean {
     return timeUs < this.seen.horizonUs;

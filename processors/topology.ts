@@ -74,6 +74,11 @@ export class Topology {
     return this.#devices.size;
   }
 
+  /** By record key. To be looked at. */
+  get devices(): ReadonlyMap<string, Device> {
+    return this.#devices;
+  }
+
   process(record: BusRecord): void {
     this.#source = record;
     const { ledger } = this;

@@ -21,6 +21,8 @@ const config = resolveConfig({ env: {}, flags: {}, readText: () => '' });
 export const topics = topicNames();
 
 export interface Rig {
+  /** Of the bus and the store. */
+  readonly folder: string;
   readonly bus: Bus;
   readonly store: Store;
   /** `rules` take the place of the rig's own. */
@@ -57,6 +59,7 @@ export async function openRig(rigRules: readonly Rule[]): Promise<Rig> {
   const started: Processor[] = [];
   let instances = 0;
   return {
+    folder,
     bus,
     store,
     processor: (over = {}, ports = {}, rules = rigRules) => {
