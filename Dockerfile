@@ -17,7 +17,7 @@ COPY --from=build --chown=node:node /app/package.json /app/rules.yaml ./
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data
-EXPOSE 1883 8080
+EXPOSE 1883 8883 8080
 # Node itself is process 1 and gets the signals; `docker run --init` is not needed, as it starts no other process.
 ENTRYPOINT ["node", "bin/sluice.js"]
 CMD ["start"]
