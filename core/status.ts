@@ -53,6 +53,7 @@ export interface GatewayStatus extends RoleStatus {
   readonly ackMs: { readonly p50: number; readonly p99: number } | null;
   /** `null` without one. */
   readonly spool: SpoolStatus | null;
+  readonly presence: PresenceStatus;
   readonly commands: CommandsStatus;
 }
 
@@ -67,6 +68,18 @@ export interface CommandsStatus {
   /** Dead letters that devices were told of and acknowledged. */
   readonly errorsTold: number;
   readonly errorsUntold: ByReason<UntoldReason>;
+}
+
+/** What is told of devices that come and go. Counters are of this run. */
+export interface PresenceStatus {
+  /** Devices online at this gateway. */
+  readonly devices: number;
+  /** Changes that were not told yet. */
+  readonly waiting: number;
+  /** Changes that were never told: too many waited, or the bus refused them. */
+  readonly givenUp: number;
+  /** Devices of gateways that were gone, told offline by this one. */
+  readonly lost: number;
 }
 
 /** Messages that wait for the bus on the disk of a gateway. */

@@ -17,6 +17,7 @@ export interface TopicNames {
   readonly late: string;
   readonly readings: string;
   readonly deviceStatus: string;
+  readonly clientSessions: string;
   readonly commands: string;
   readonly commandResults: string;
   readonly alerts: string;
@@ -26,7 +27,8 @@ export interface TopicNames {
 }
 
 const MiB = 1024 * 1024;
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 export function topicNames(prefix = 'iot.'): TopicNames {
   return {
@@ -35,6 +37,7 @@ export function topicNames(prefix = 'iot.'): TopicNames {
     late: `${prefix}telemetry.late.v1`,
     readings: `${prefix}telemetry.readings.v1`,
     deviceStatus: `${prefix}device.status.v1`,
+    clientSessions: `${prefix}client.sessions.v1`,
     commands: `${prefix}device.commands.v1`,
     commandResults: `${prefix}device.command-results.v1`,
     alerts: `${prefix}alerts.v1`,
@@ -88,6 +91,8 @@ export function topicSpecs(settings: TopicSettings, { readings = false } = {}): 
         ]
       : []),
     compact(names.deviceStatus, partitions, MiB),
+    // Nobody reads what was told before: client ids are many, and some are used once.
+    { ...keep(names.clientSessions, HOUR_MS, MiB), partitions: 1 },
     // Longer than the longest that a command may wait.
     keep(names.commands, 2 * DAY_MS, MiB),
     keep(names.commandResults, 7 * DAY_MS, MiB),

@@ -8,25 +8,32 @@ import { Connection, type ConnectionContext } from './connection/connection.ts';
 import { ReadAhead } from './connection/read-ahead.ts';
 import type { Arrival } from './connection/wire.ts';
 import { Access } from './identity/access.ts';
+import { any } from './identity/identity.ts';
 import type { Logins } from './identity/logins.ts';
 import { AckQueue, type Release } from './ingest/acks.ts';
 import type { Ingest } from './ingest/ingest.ts';
 import { type PacketIds, Qos2Sessions } from './ingest/qos2.ts';
 import type { Place, Publish } from './ingest/records.ts';
+import type { RareLog } from './log-rarely.ts';
 import type { GatewayOptions } from './options.ts';
 import { Violation } from './packets/violation.ts';
-import type { Presence } from './presence.ts';
+import type { Presence } from './presence/presence.ts';
+import type { Sessions } from './presence/sessions.ts';
 import type { Subscribers } from './subscribers.ts';
 
 const sweepEveryMs = 1000;
+/** Whose client id comes again so soon is not a device that came back: there are two. */
+const contendedWithinMs = 10_000;
 
 export interface ClientsContext {
   readonly options: GatewayOptions;
   readonly ingest: Ingest;
   readonly presence: Presence;
+  readonly sessions: Sessions;
   readonly logins: Logins;
   readonly subscribers: Subscribers;
   readonly closed: Closed;
+  readonly rareLog: RareLog;
   readonly clock: Clock;
 }
 
@@ -37,7 +44,9 @@ export class Clients implements BrokerHooks {
   readonly #options: GatewayOptions;
   readonly #ingest: Ingest;
   readonly #presence: Presence;
+  readonly #sessions: Sessions;
   readonly #logins: Logins;
+  readonly #rareLog: RareLog;
   readonly #subscribers: Subscribers;
   readonly #clock: Clock;
   readonly #qos2: Qos2Sessions;
@@ -52,10 +61,12 @@ export class Clients implements BrokerHooks {
   #isDraining = false;
   #stopSweep: () => void = () => {};
 
-  constructor({ options, ingest, presence, logins, subscribers, closed, clock }: ClientsContext) {
+  constructor({ options, ingest, presence, sessions, logins, subscribers, closed, rareLog, clock }: ClientsContext) {
     this.#options = options;
     this.#ingest = ingest;
     this.#presence = presence;
+    this.#sessions = sessions;
+    this.#rareLog = rareLog;
     this.#logins = logins;
     this.#subscribers = subscribers;
     this.#clock = clock;
@@ -74,6 +85,10 @@ export class Clients implements BrokerHooks {
 
   start(): void {
     this.#stopSweep = this.#clock.every(sweepEveryMs, () => this.#closeDead());
+    this.#sessions.start((connection) => {
+      this.#takeOver(connection);
+      connection.wire.destroySoon();
+    });
   }
 
   /** Clients that were accepted and are here. */
@@ -205,10 +220,27 @@ export class Clients implements BrokerHooks {
   }
 
   #accept(connection: Connection, clientId: string, access: Access): void {
-    this.#accepted.get(clientId)?.blame('taken_over');
+    const isNamed = connection.clientId !== '';
+    const before = this.#accepted.get(clientId);
+    // The broker closes it.
+    if (before !== undefined) this.#takeOver(before);
     this.#accepted.set(clientId, connection);
     this.#ingest.caps.clients++;
     connection.accept(clientId, access, this.#qos2.open(sessionOf(access, clientId), connection.isPersistent));
+    // One that was given an id of its own by the broker is known to nobody else.
+    if (isNamed) this.#sessions.opened(connection);
+    const { site, device } = access.identity;
+    if (site !== null && site !== any && device !== null && device !== any) {
+      this.#presence.connected(site, device, connection);
+    }
+  }
+
+  /** Another connection came with its client id. */
+  #takeOver(connection: Connection): void {
+    connection.blame('taken_over');
+    const { clientId, address, openedAtMs } = connection;
+    if (this.#clock.nowMs() - openedAtMs > contendedWithinMs) return;
+    this.#rareLog.warn({ clientId, address }, 'two clients with one id end each other; give each device its own');
   }
 
   #renew(connection: Connection, access: Access): void {
@@ -234,7 +266,7 @@ export class Clients implements BrokerHooks {
   #take(connection: Connection, place: Place, publish: Publish, release: Release) {
     const { acks, clientId, wire } = connection;
     const ack = this.#ingest.take(place, publish, clientId, acks, release);
-    if (place.route !== null && !wire.destroyed) this.#presence.heard(place.key, place.route, connection);
+    if (place.route !== null && !wire.destroyed) this.#presence.heard(place.key, connection);
     return ack;
   }
 
@@ -247,6 +279,7 @@ export class Clients implements BrokerHooks {
     this.#presence.gone(connection);
     if (qos2 === null || access === null) return;
     if (this.#accepted.get(clientId) === connection) this.#accepted.delete(clientId);
+    this.#sessions.closed(connection);
     this.#ingest.caps.clients--;
     this.#qos2.close(sessionOf(access, clientId), qos2);
   }

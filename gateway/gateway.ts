@@ -22,7 +22,8 @@ import { Ingest } from './ingest/ingest.ts';
 import { Ticks } from './ingest/ticks.ts';
 import { RareLog } from './log-rarely.ts';
 import type { GatewayOptions } from './options.ts';
-import { Presence } from './presence.ts';
+import { Presence } from './presence/presence.ts';
+import { Sessions } from './presence/sessions.ts';
 import { Spool, type SpoolSettings } from './spool/spool.ts';
 import { type Delivery, Subscribers } from './subscribers.ts';
 
@@ -43,6 +44,7 @@ export interface GatewayContext {
 interface Running {
   readonly ingest: Ingest;
   readonly presence: Presence;
+  readonly sessions: Sessions;
   readonly logins: Logins;
   readonly clients: Clients;
   readonly subscribers: Subscribers;
@@ -112,7 +114,7 @@ export class Gateway {
 
   status(): GatewayStatus {
     const { instance, version, clock } = this.#context;
-    const { ingest, clients, commands, logins, closed, entrances } = this.#running ?? {};
+    const { ingest, clients, presence, sessions, commands, logins, closed, entrances } = this.#running ?? {};
     const nowMs = clock.nowMs();
     const problems = this.ready();
     return {
@@ -123,7 +125,7 @@ export class Gateway {
       atMs: nowMs,
       ready: problems.length === 0,
       problems,
-      warnings: [logins, entrances, commands].flatMap((part) => part?.warnings() ?? []),
+      warnings: [logins, entrances, presence, sessions, commands].flatMap((part) => part?.warnings() ?? []),
       ...(entrances?.status() ?? { connections: 0, connectsDelayed: 0, mqtt: null, tls: null }),
       anonymous: isOpen(this.#options),
       clients: clients?.accepted ?? 0,
@@ -137,6 +139,7 @@ export class Gateway {
       closed: { ...closed?.counts },
       ackMs: ingest?.ackTimes.quantiles(nowMs) ?? null,
       spool: ingest?.spool?.status() ?? null,
+      presence: presence?.status() ?? { devices: 0, waiting: 0, givenUp: 0, lost: 0 },
       commands: commands?.status() ?? { pending: 0, ended: {}, sent: 0, errorsTold: 0, errorsUntold: {} },
     };
   }
@@ -156,7 +159,8 @@ export class Gateway {
     const options = this.#options;
     checkExposure(options);
     this.#startedAtMs = clock.nowMs();
-    const closed = new Closed(new RareLog(log, clock));
+    const rareLog = new RareLog(log, clock);
+    const closed = new Closed(rareLog);
     const logins = await Logins.open(options, clock, log);
     const onArrival = (arrival: Arrival) => {
       clients.add(arrival);
@@ -175,10 +179,11 @@ export class Gateway {
     const spool = await this.#openSpool();
     const partitions = spool?.partitionCount ?? (await bus.partitionCount(topics.raw));
     const ingest = new Ingest({ bus, topics, instance, partitions, spool, options, clock, log });
-    const presence = new Presence(bus, topics.deviceStatus, clock, log);
+    const presence = new Presence({ bus, topics, instance, clock, log });
+    const sessions = new Sessions({ bus, topics, instance, clock, log });
     const subscribers = new Subscribers();
     const commands = new Commands({ bus, topics, instance, subscribers, clock, log });
-    const clients = new Clients({ options, ingest, presence, logins, subscribers, closed, clock });
+    const clients = new Clients({ options, ingest, presence, sessions, logins, subscribers, closed, rareLog, clock });
     const broker = await openBroker(clients, log);
     await entrances.listen().catch(async (error) => {
       await closeBroker(broker);
@@ -195,6 +200,7 @@ export class Gateway {
     this.#running = {
       ingest,
       presence,
+      sessions,
       logins,
       clients,
       subscribers,
@@ -210,7 +216,7 @@ export class Gateway {
     this.#isDraining = true;
     await this.#starting?.catch(() => {});
     if (this.#running === null) return;
-    const { ingest, presence, logins, clients, commands, entrances, broker, stopTicks } = this.#running;
+    const { ingest, presence, sessions, logins, clients, commands, entrances, broker, stopTicks } = this.#running;
     const { clock } = this.#context;
     const untilMs = clock.nowMs() + deadlineMs;
     const leftMs = () => Math.max(0, untilMs - clock.nowMs());
@@ -228,7 +234,7 @@ export class Gateway {
     // The wills of the clients that were ended.
     await ingest.drain(leftMs() / 2);
     await ingest.close();
-    await presence.close(leftMs() / 2);
+    await Promise.all([presence.close(leftMs() / 2), sessions.close(leftMs() / 2)]);
     await commands.close(leftMs());
     if (unacknowledged > 0) {
       throw new SluiceError(

@@ -54,16 +54,33 @@ export interface Totals {
   readonly duplicates: number;
 }
 
-/** `GET /api/devices` → `{devices: Device[]}`, newest first; the `devices` event has only those that changed. */
+/** `GET /api/devices`. */
+export interface DeviceList {
+  /** Newest first. */
+  readonly devices: readonly Device[];
+  /** Devices online, those that are left out among them. */
+  readonly online: number;
+  /** There are as many as there may be: those not heard of for longest are left out. */
+  readonly truncated: boolean;
+}
+
 export interface Device {
   readonly site: string;
   readonly device: string;
   /** Event time of the newest reading; `null` for a device that connected and was not stored yet. */
   readonly lastSeenMs: number | null;
   readonly online: boolean;
+  /** When it came or went, why (docs/gateway.md, "Presence"), and how it showed who it is; `null`: no gateway told of it. */
+  readonly presence: Presence | null;
   /** By how much its clock is ahead, or, below 0, behind; `null` while it is right as far as is known. */
   readonly clockSkewMs: number | null;
   readonly fields: Readonly<Record<string, FieldValue>>;
+}
+
+export interface Presence {
+  readonly sinceMs: number;
+  readonly reason: string;
+  readonly identity: string | null;
 }
 
 /** `GET /api/history`. With `every`, a point is the rollup: its fields beside `timeMs`. */
@@ -77,8 +94,8 @@ export interface Alerts {
 }
 
 /**
- * `GET /api/events`: server-sent events by name. At the connection: `status`, `devices` with all of them, then `alert`
- * for each current state, oldest first. A client that is too slow is closed; `EventSource` connects again.
+ * `GET /api/events`: server-sent events by name. At the connection: `status`, `devices` with all of them, later with those
+ * that changed, and `alert` for each current state, oldest first. A client that is too slow is closed; `EventSource` connects again.
  */
 export interface Events {
   readonly status: Overview;

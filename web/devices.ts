@@ -1,18 +1,21 @@
 /** The devices with their newest values: what the store has, and who is online. */
+import type { DevicePresence } from '../core/presence.ts';
 import type { FieldValue } from '../core/reading.ts';
 import type { SkewedDevice } from '../core/status.ts';
 import type { NewestReading } from '../store/port.ts';
-import type { Device } from './api.ts';
-import type { DevicePresence } from './records.ts';
+import type { Device, Presence } from './api.ts';
 
 /** Devices known at most; above it, those not heard of for longest are left out. */
 export const maxDevices = 2000;
 /** As many as a gateway tells of. */
 const maxOnline = 100_000;
+/** Above it, it is forgotten of those that went longest ago when and why. */
+const maxOffline = 100_000;
 
 export class Devices {
-  readonly #known = new Map<string, Omit<Device, 'online' | 'clockSkewMs'>>();
-  readonly #online = new Set<string>();
+  readonly #known = new Map<string, Omit<Device, 'online' | 'presence' | 'clockSkewMs'>>();
+  readonly #online = new Map<string, Presence>();
+  readonly #offline = new Map<string, Presence>();
   /** Of devices whose clock is off. */
   #skewsMs = new Map<string, number>();
   readonly #changed = new Set<string>();
@@ -30,10 +33,14 @@ export class Devices {
     this.#dropOldest();
   }
 
-  presence({ site, device, status }: DevicePresence): void {
+  /** What counts of what gateways tell. */
+  presence({ site, device, status, sinceMs, reason, identity }: DevicePresence): void {
     const key = keyOf({ site, device });
-    if (status === 'online' && this.#online.size < maxOnline) this.#online.add(key);
-    if (status === 'offline') this.#online.delete(key);
+    this.#online.delete(key);
+    this.#offline.delete(key);
+    const [same, bound] = status === 'online' ? [this.#online, maxOnline] : [this.#offline, maxOffline];
+    same.set(key, { sinceMs, reason, identity });
+    if (same.size > bound) same.delete(same.keys().next().value!);
     if (!this.#known.has(key)) {
       if (status === 'offline' || this.#known.size >= maxDevices) return;
       this.#known.set(key, { site, device, lastSeenMs: null, fields: {} });
@@ -47,6 +54,11 @@ export class Devices {
     this.#skewsMs = new Map(devices.map((each) => [keyOf(each), each.skewMs]));
     for (const [key, skewMs] of this.#skewsMs) if (before.get(key) !== skewMs) this.#changed.add(key);
     for (const key of before.keys()) if (!this.#skewsMs.has(key)) this.#changed.add(key);
+  }
+
+  /** There are as many as there may be. */
+  get isFull(): boolean {
+    return this.#known.size >= maxDevices;
   }
 
   /** Newest first; those without a reading last. */
@@ -63,7 +75,8 @@ export class Devices {
 
   #device(key: string): Device {
     const clockSkewMs = this.#skewsMs.get(key) ?? null;
-    return { ...this.#known.get(key)!, online: this.#online.has(key), clockSkewMs };
+    const presence = this.#online.get(key) ?? this.#offline.get(key) ?? null;
+    return { ...this.#known.get(key)!, online: this.#online.has(key), presence, clockSkewMs };
   }
 
   #dropOldest(): void {

@@ -39,6 +39,8 @@ const skewed = z.object({
   worst: z.array(z.object({ site: text, device: text, skewMs: z.number() })),
 });
 
+const presence = z.object({ devices: counter, waiting: counter, givenUp: counter, lost: counter });
+
 const commands = z.object({
   pending: counter,
   ended: z.record(text, counter),
@@ -70,6 +72,7 @@ const pipelineStatus: z.ZodType<PipelineStatus> = z.discriminatedUnion('role', [
     ackMs: z.object({ p50: z.number(), p99: z.number() }).nullable(),
     spool: spool.nullable().default(null),
     commands: commands.default(noCommands),
+    presence: presence.default({ devices: 0, waiting: 0, givenUp: 0, lost: 0 }),
   }),
   z.object({
     role: z.literal('processor'),
@@ -107,13 +110,9 @@ const alert: z.ZodType<Alert> = z.object({
   summary: text,
 });
 
-const presence = z.object({ site: text, device: text, status: z.enum(['online', 'offline']) });
-export type DevicePresence = z.output<typeof presence>;
-
 /** `null`: not a record of the kind. */
 export const statusOf = (record: BusRecord) => parsed(pipelineStatus, record);
 export const alertOf = (record: BusRecord) => parsed(alert, record);
-export const presenceOf = (record: BusRecord) => parsed(presence, record);
 
 function parsed<T>(schema: z.ZodType<T>, { value }: BusRecord): T | null {
   if (value === null) return null;

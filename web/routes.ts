@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import { within } from '../core/deadline.ts';
 import { StoreUnavailableError } from '../core/errors.ts';
 import type { Store } from '../store/port.ts';
-import type { Alerts, Device, History, Overview } from './api.ts';
+import type { Alerts, DeviceList, History, Overview } from './api.ts';
 import type { EventStreams } from './events.ts';
 import { HttpFailure } from './failure.ts';
 import { parseHistoryRequest, readHistory } from './history.ts';
@@ -34,9 +34,9 @@ export function serveApi(http: FastifyInstance, { view, streams, store, clock }:
     await view.refreshStatus();
     return view.overview();
   });
-  http.get('/api/devices', async (): Promise<{ devices: Device[] }> => {
+  http.get('/api/devices', async (): Promise<DeviceList> => {
     await ofStore(view.refreshDevices());
-    return { devices: view.devices.all() };
+    return { devices: view.devices.all(), online: view.online, truncated: view.devices.isFull };
   });
   http.get('/api/history', async (request): Promise<History> => {
     const parsed = parseHistoryRequest(request.query, clock.nowMs());

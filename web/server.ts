@@ -88,11 +88,11 @@ export class WebServer {
   constructor(context: WebContext) {
     this.#context = context;
     this.#startedAtMs = context.clock.nowMs();
-    const { checks, problems, status, pipeline, version, clock, log, group } = context;
+    const { checks, problems, status, pipeline, instance, version, clock, log, group } = context;
     const withinMs = group === undefined ? dependencyWithinMs : groupWithinMs;
     const readiness = new ReadinessChecks(checks, problems, clock, withinMs);
     this.#readiness = readiness;
-    this.view = pipeline && new LiveView({ ...pipeline, version, readiness, status, clock, log });
+    this.view = pipeline && new LiveView({ ...pipeline, instance, version, readiness, status, clock, log });
     this.#streams = this.view && new EventStreams(this.view, clock, log);
     this.#commandStates = pipeline && new CommandStates(pipeline.bus, pipeline.topics);
   }

@@ -1,12 +1,15 @@
 /**
  * What the page and the API show, read from the bus and the store alone: the same whether gateway and processor run in
- * this process or in others. It is never written back, but for tombstones of runs that ended long ago.
+ * this process or in others. It is never written back, but for tombstones of runs that ended long ago, and that devices
+ * of a gateway that is gone are offline, where no other gateway says it.
  */
 import type { Bus, BusRecord, Following, Lag } from '../bus/port.ts';
 import type { Alert } from '../core/alert.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { parsePresence, presenceRecord } from '../core/presence.ts';
+import { Roster } from '../core/roster.ts';
 import type { PipelineStatus } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Store } from '../store/port.ts';
@@ -17,7 +20,7 @@ import { lagOfOwners } from './lag.ts';
 import { NewestPoll } from './newest-poll.ts';
 import { OnDemand } from './on-demand.ts';
 import type { ReadinessChecks } from './readiness.ts';
-import { alertOf, presenceOf, statusOf } from './records.ts';
+import { alertOf, statusOf } from './records.ts';
 import { Runs } from './runs.ts';
 
 export interface ViewContext {
@@ -27,6 +30,8 @@ export interface ViewContext {
   /** Consumer group of the processors. */
   readonly group: string;
   readonly version: string;
+  /** Of this run. */
+  readonly instance: string;
   readonly readiness: ReadinessChecks;
   /** What the roles of this process say: known without the bus, and newer than on it. */
   readonly status: () => readonly PipelineStatus[];
@@ -35,6 +40,7 @@ export interface ViewContext {
 }
 
 const tidyEveryMs = 3_600_000;
+const lookForLostEveryMs = 1000;
 const lagEveryMs = 2000;
 const statusEveryMs = 500;
 
@@ -43,6 +49,7 @@ export class LiveView {
   readonly alerts = new AlertStates();
   readonly #context: ViewContext;
   readonly #runs = new Runs();
+  readonly #roster: Roster;
   readonly #newest: NewestPoll;
   readonly #lag: OnDemand;
   readonly #status: OnDemand;
@@ -53,12 +60,15 @@ export class LiveView {
   #onAlert: (alert: Alert) => void = () => {};
   #followings: Following[] = [];
   #stopTidying: () => void = () => {};
+  #stopLooking: () => void = () => {};
+  #tellingLost: Promise<void> | null = null;
   #isCaughtUp = false;
   #starting: Promise<void> | null = null;
 
   constructor(context: ViewContext) {
-    const { clock, store, readiness } = context;
+    const { clock, store, readiness, instance } = context;
     this.#context = context;
+    this.#roster = new Roster(`web/${instance}`);
     this.#startedAtMs = clock.nowMs();
     this.#newest = new NewestPoll(store, clock, (readings) => this.devices.found(readings));
     this.#lag = new OnDemand(clock, lagEveryMs, () => this.#askLag());
@@ -81,6 +91,7 @@ export class LiveView {
   async close(): Promise<void> {
     await this.#starting?.catch(() => {});
     this.#stopTidying();
+    this.#stopLooking();
     await Promise.all(this.#followings.map((following) => following.close()));
   }
 
@@ -99,6 +110,11 @@ export class LiveView {
   /** Asks the store for values newer than those known; rejects with STORE_UNAVAILABLE. */
   refreshDevices(): Promise<void> {
     return this.#newest.run();
+  }
+
+  /** Devices online, also of those that `devices` has no room for. */
+  get online(): number {
+    return this.#roster.size;
   }
 
   overview(): Overview {
@@ -126,8 +142,8 @@ export class LiveView {
     await Promise.all([
       this.#follow(topics.pipelineStatus, 'beginning', (record) => this.#readStatus(record)),
       this.#follow(topics.deviceStatus, 'beginning', (record) => {
-        const presence = presenceOf(record);
-        if (presence !== null) this.devices.presence(presence);
+        const presence = parsePresence(record.value);
+        if (presence !== null && this.#roster.heard(record.key, presence)) this.devices.presence(presence);
       }),
       this.#follow(topics.alertsState, 'beginning', (record) => this.#readAlertState(record)),
       this.#follow(topics.alerts, 'end', (record) => this.#readAlert(record)),
@@ -135,6 +151,7 @@ export class LiveView {
     const partitions = await bus.partitionCount(topics.alerts);
     for (let partition = 0; partition < partitions; partition++) await this.#readLastAlerts(partition);
     this.#isCaughtUp = true;
+    this.#stopLooking = clock.every(lookForLostEveryMs, () => this.#lookForLost());
     this.#stopTidying = clock.every(tidyEveryMs, () => void this.#tidy());
     await this.#tidy();
   }
@@ -149,6 +166,7 @@ export class LiveView {
   #readStatus(record: BusRecord): void {
     const status = statusOf(record);
     if (record.value === null) this.#runs.forget(record.key);
+    else this.#roster.lives(record.key);
     // A run that ended before us must not look alive for a moment, and the clock of another machine may be off.
     if (status === null) return;
     const nowMs = this.#context.clock.nowMs();
@@ -185,6 +203,26 @@ export class LiveView {
       if (records.length > 0) await bus.append(topics.pipelineStatus, records);
     } catch (error) {
       log.debug({ error: messageOf(error) }, 'old runs could not be taken from the status topic yet');
+    }
+  }
+
+  /** One batch at a time. */
+  #lookForLost(): void {
+    this.#tellingLost ??= this.#tellLost().finally(() => {
+      this.#tellingLost = null;
+    });
+  }
+
+  async #tellLost(): Promise<void> {
+    const { bus, topics, clock, log } = this.#context;
+    const lost = this.#roster.lost(clock.nowMs());
+    if (lost.length === 0) return;
+    const records = lost.map(presenceRecord);
+    try {
+      await bus.append(topics.deviceStatus, records);
+      for (const [i, presence] of lost.entries()) this.#roster.heard(records[i]!.key, presence);
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'devices of a gateway that is gone could not be told offline yet');
     }
   }
 

@@ -14,6 +14,8 @@ import type { Arrival, Wire } from './wire.ts';
 
 /** A client that does not read its answers for so long is closed. */
 const unreadAnswersMs = 5000;
+/** How often it is asked whether it is silent: about so long ago may what is found then have come. */
+const askedEveryMs = 1000;
 
 /** What all connections share, and whom they tell. */
 export interface ConnectionContext extends Pick<SocketReaderContext, 'readAhead' | 'clock' | 'onSlowed'> {
@@ -92,8 +94,8 @@ export class Connection {
   }
 
   /**
-   * [MQTT-3.1.2-24]: one and a half times the keepalive without a byte. Who is not read is not silent. Called about
-   * every second.
+   * [MQTT-3.1.2-24]: one and a half times the keepalive without a byte, and no later: up to a second earlier. Who is not
+   * read is not silent. Called about every second.
    */
   isSilent(nowMs: number): boolean {
     const { bytesRead } = this.wire;
@@ -101,7 +103,8 @@ export class Connection {
       this.#heardBytes = bytesRead;
       this.#heardAtMs = nowMs;
     }
-    return nowMs - this.#heardAtMs > 1.5 * this.keepaliveMs;
+    const marginMs = Math.min(askedEveryMs, this.keepaliveMs / 4);
+    return nowMs - this.#heardAtMs >= 1.5 * this.keepaliveMs - marginMs;
   }
 
   /** Answers wait to be written to it, and nothing of them could be for a while. Called about every second. */

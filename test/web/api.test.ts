@@ -94,7 +94,7 @@ test('records that are not of their kind are passed over', async () => {
   }
   expect((await get('/api/status')).body).toMatchObject({ roles: [] });
   expect((await get('/api/alerts')).body).toEqual({ alerts: [] });
-  expect((await get('/api/devices')).body).toEqual({ devices: [] });
+  expect((await get('/api/devices')).body).toEqual({ devices: [], online: 0, truncated: false });
 });
 
 test('the lag is that of the commits while no processor is heard of', async () => {
@@ -116,7 +116,8 @@ test('devices: newest values from the store, presence from the bus', async () =>
   await storeReading(store, 'a', nowMs - 1000, { temperature: 21.5 });
   await storeReading(store, 'b', nowMs - 5 * 86_400_000, { open: true });
   await storeReading(store, 'long-gone', nowMs - 8 * 86_400_000, { open: true });
-  await tell(bus, topics.deviceStatus, 'lab/a', { site: 'lab', device: 'a', status: 'online', sinceMs: nowMs });
+  const a = { site: 'lab', device: 'a', status: 'online', sinceMs: nowMs, reason: 'message', instance: 'run1' };
+  await tell(bus, topics.deviceStatus, 'lab/a', a);
   expect((await get('/api/devices')).body).toEqual({
     devices: [
       {
@@ -124,6 +125,7 @@ test('devices: newest values from the store, presence from the bus', async () =>
         device: 'a',
         lastSeenMs: nowMs - 1000,
         online: true,
+        presence: { sinceMs: nowMs, reason: 'message', identity: null },
         clockSkewMs: null,
         fields: { temperature: 21.5, battery: 80 },
       },
@@ -132,10 +134,13 @@ test('devices: newest values from the store, presence from the bus', async () =>
         device: 'b',
         lastSeenMs: nowMs - 5 * 86_400_000,
         online: false,
+        presence: null,
         clockSkewMs: null,
         fields: { open: true },
       },
     ],
+    online: 1,
+    truncated: false,
   });
 });
 

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
+import type { DevicePresence } from '../../core/presence.ts';
 import { Devices, maxDevices } from '../../web/devices.ts';
+
+function presenceOf(device: string, status: DevicePresence['status'], sinceMs = 5): DevicePresence {
+  const reason = status === 'online' ? 'connected' : 'disconnected';
+  return { site: 'lab', device, status, sinceMs, reason, clientId: device, identity: 'token', instance: 'run1' };
+}
 
 test('newest first, with the newest value of each field', () => {
   const devices = new Devices();
@@ -9,12 +15,21 @@ test('newest first, with the newest value of each field', () => {
     { site: 'lab', device: 'a', timeMs: 2000, fields: { temperature: 21 } },
   ]);
   expect(devices.all()).toEqual([
-    { site: 'lab', device: 'b', lastSeenMs: 3000, online: false, clockSkewMs: null, fields: { open: true } },
+    {
+      site: 'lab',
+      device: 'b',
+      lastSeenMs: 3000,
+      online: false,
+      presence: null,
+      clockSkewMs: null,
+      fields: { open: true },
+    },
     {
       site: 'lab',
       device: 'a',
       lastSeenMs: 2000,
       online: false,
+      presence: null,
       clockSkewMs: null,
       fields: { temperature: 21, battery: 80 },
     },
@@ -33,16 +48,31 @@ test('an older answer of the store changes nothing', () => {
 
 test('presence: a device that connected is there before its first reading is stored', () => {
   const devices = new Devices();
-  devices.presence({ site: 'lab', device: 'a', status: 'online' });
+  devices.presence(presenceOf('a', 'online'));
   expect(devices.takeChanged()).toEqual([
-    { site: 'lab', device: 'a', lastSeenMs: null, online: true, clockSkewMs: null, fields: {} },
+    {
+      site: 'lab',
+      device: 'a',
+      lastSeenMs: null,
+      online: true,
+      presence: { sinceMs: 5, reason: 'connected', identity: 'token' },
+      clockSkewMs: null,
+      fields: {},
+    },
   ]);
   devices.found([{ site: 'lab', device: 'a', timeMs: 1000, fields: { temperature: 20 } }]);
   expect(devices.takeChanged()).toMatchObject([{ lastSeenMs: 1000, online: true }]);
-  devices.presence({ site: 'lab', device: 'a', status: 'offline' });
-  expect(devices.takeChanged()).toMatchObject([{ lastSeenMs: 1000, online: false }]);
-  devices.presence({ site: 'lab', device: 'gone', status: 'offline' });
+  devices.presence(presenceOf('a', 'offline', 9));
+  const gone = { sinceMs: 9, reason: 'disconnected' };
+  expect(devices.takeChanged()).toMatchObject([{ lastSeenMs: 1000, online: false, presence: gone }]);
+});
+
+test('a device that is offline is listed once it has a reading, and then says since when', () => {
+  const devices = new Devices();
+  devices.presence(presenceOf('gone', 'offline', 7));
   expect(devices.takeChanged()).toEqual([]);
+  devices.found([{ site: 'lab', device: 'gone', timeMs: 1000, fields: { temperature: 20 } }]);
+  expect(devices.all()).toMatchObject([{ device: 'gone', online: false, presence: { sinceMs: 7 } }]);
 });
 
 test('the number of devices is bounded: those not heard of for longest are left out', () => {
@@ -58,6 +88,7 @@ test('the number of devices is bounded: those not heard of for longest are left 
   const all = devices.all();
   expect(all).toHaveLength(maxDevices);
   expect(all.at(-1)).toMatchObject({ device: 'd10' });
-  devices.presence({ site: 'lab', device: 'new', status: 'online' });
+  expect(devices.isFull).toBe(true);
+  devices.presence(presenceOf('new', 'online'));
   expect(devices.all()).toHaveLength(maxDevices);
 });

@@ -161,6 +161,7 @@ export function gatewayStatus(
     closed: {},
     ackMs: null,
     spool: null,
+    presence: { devices: 0, waiting: 0, givenUp: 0, lost: 0 },
     commands: { pending: 0, ended: {}, sent: 0, errorsTold: 0, errorsUntold: {} },
     ...over,
   };

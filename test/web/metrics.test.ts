@@ -50,6 +50,7 @@ const statuses: PipelineStatus[] = [
       closed,
       ackMs: { p50: 4, p99: 30 },
       spool,
+      presence: { devices: 14, waiting: 15, givenUp: 16, lost: 17 },
       commands: {
         pending: 12,
         ended: { delivered: 31, expired: 4 },
@@ -103,6 +104,10 @@ test('every counter of the ledgers, as they are when someone asks', async () => 
     sluice_gateway_read_ahead_bytes: 70,
     sluice_gateway_connections: 4,
     sluice_gateway_clients: 3,
+    sluice_gateway_devices: 14,
+    sluice_gateway_presence_waiting: 15,
+    sluice_gateway_presence_given_up_total: 16,
+    sluice_gateway_lost_devices_total: 17,
     sluice_gateway_throttled_total: 5,
     sluice_gateway_slowed_total: 6,
     sluice_gateway_connects_delayed_total: 8,
