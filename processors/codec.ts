@@ -101,6 +101,10 @@ export class StateWriter {
     this.#view.setUint16(section - 2, this.#length - section, true);
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
   /** All bytes so far; they are overwritten after a `clear`. */
   finish(): Buffer {
     return this.#buffer.subarray(0, this.#length);
@@ -177,6 +181,11 @@ export class StateReader {
 
   bytes(): Buffer {
     return this.#take(this.uint());
+  }
+
+  /** All that has not been read. */
+  rest(): Buffer {
+    return this.#take(this.#buffer.length - this.#at);
   }
 
   /** What `section` wrote. */

@@ -10,7 +10,6 @@ import type { Logger } from '../core/log.ts';
 import type { PartitionStatus, SkewedDevice } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Point, Refusal, Store } from '../store/port.ts';
-import type { StateWriter } from './codec.ts';
 import type { ProcessorOptions } from './options.ts';
 import type { Patience } from './patience.ts';
 import { alertPoint, isRevised, newestPoints, pointKey } from './points.ts';
@@ -18,7 +17,8 @@ import { alertRecord, alertStateRecords, deadLetterRecord, lateRecord, readingRe
 import type { Rule } from './rules/file.ts';
 import { SettleList } from './settle.ts';
 import type { SkewLog } from './skew-log.ts';
-import { type CommitNote, decodeNote, encodeNote, encodeState, type SnapshotRef, SnapshotTopic } from './state.ts';
+import { readSnapshot, type SnapshotEncoder } from './snapshot.ts';
+import { type CommitNote, decodeNote, encodeNote, type SnapshotRef, SnapshotTopic } from './state.ts';
 import { Topology } from './topology.ts';
 
 export interface TaskContext {
@@ -32,8 +32,7 @@ export interface TaskContext {
   readonly patience: Patience;
   readonly counters: TaskCounters;
   readonly skewLog: SkewLog;
-  /** Of the snapshots of all tasks, one at a time: it grows once. */
-  readonly stateWriter: StateWriter;
+  readonly snapshots: SnapshotEncoder;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -43,13 +42,6 @@ export interface TaskCounters {
   pointsWritten: number;
   rollupsWritten: number;
   alertsRaised: number;
-}
-
-interface Snapshot {
-  /** What `Topology.snapshot` gave. */
-  readonly topology: Buffer;
-  readonly settlePoints: Point[];
-  readonly settleAlerts: NewRecord[];
 }
 
 /** What is in memory for the partition while it is ours. */
@@ -148,12 +140,12 @@ export class PartitionTask {
 
   async #restore(note: CommitNote, batch: Batch): Promise<Memory> {
     const { log, options, rules, patience } = this.#context;
-    const { used, state } = await patience.until(batch, 'bus', () =>
+    const { used, bytes } = await patience.until(batch, 'bus', () =>
       this.#snapshots.read(note, ({ message }) =>
         log.error({ partition: this.#partition, error: message }, 'falling back to the snapshot before'),
       ),
     );
-    const snapshot = state as Snapshot;
+    const snapshot = readSnapshot(bytes);
     const topology = new Topology(options, rules, used.offset);
     topology.restore(snapshot.topology);
     const memory = this.#memoryOf(topology, used.offset, snapshot.settlePoints, snapshot.settleAlerts);
@@ -307,14 +299,12 @@ export class PartitionTask {
 
   /** Snapshot, then the commit that makes it count, then what no longer counts goes. */
   async #snapshot(memory: Memory, batch: Batch): Promise<void> {
-    const { instance, clock, patience, stateWriter } = this.#context;
+    const { instance, clock, patience, snapshots } = this.#context;
+    const { topology, points, alertStates } = memory;
     const nowMs = clock.nowMs();
-    const state: Snapshot = {
-      topology: memory.topology.snapshot(stateWriter),
-      settlePoints: memory.points.entries(),
-      settleAlerts: memory.alertStates.entries(),
-    };
-    const bytes = encodeState(state);
+    const bytes = await patience.until(batch, 'snapshot', () =>
+      snapshots.encode(topology, points.entries(), alertStates.entries()),
+    );
     const id = `${instance}-${this.#partition}-${++this.#snapshotCount}`;
     const ref = await patience.until(batch, 'bus', () => this.#snapshots.write(id, memory.position, bytes, nowMs));
     await patience.until(batch, 'bus', () =>

@@ -7,12 +7,12 @@ import type { Logger } from '../core/log.ts';
 import type { PartitionStatus, ProcessorStatus, SkewedDevice } from '../core/status.ts';
 import type { TopicNames } from '../core/topics.ts';
 import type { Store } from '../store/port.ts';
-import { StateWriter } from './codec.ts';
 import type { ProcessorOptions } from './options.ts';
 import { PartitionTask } from './partition-task.ts';
 import { Patience } from './patience.ts';
 import type { Rule } from './rules/file.ts';
 import { SkewLog } from './skew-log.ts';
+import { SnapshotEncoder } from './snapshot.ts';
 
 /** Of the devices whose clock is off: as many are told by name. */
 const maxSkewedTold = 100;
@@ -36,7 +36,7 @@ export class Processor {
   readonly #closing = new AbortController();
   readonly #patience: Patience;
   readonly #counters = { pointsWritten: 0, rollupsWritten: 0, alertsRaised: 0 };
-  readonly #stateWriter = new StateWriter();
+  readonly #snapshots = new SnapshotEncoder();
   readonly #skewLog: SkewLog;
   readonly #tasks = new Map<number, PartitionTask>();
   #consumption: Consumption | null = null;
@@ -117,7 +117,7 @@ export class Processor {
       const shared = {
         patience: this.#patience,
         counters: this.#counters,
-        stateWriter: this.#stateWriter,
+        snapshots: this.#snapshots,
         skewLog: this.#skewLog,
       };
       task = new PartitionTask(batch.partition, {

@@ -2,13 +2,12 @@
  * Snapshots of a partition's state, as records of the processor state topic. A snapshot is written whole under a fresh
  * id and counts for nothing until an offset commit names it (design §6, `docs/adr/0003`): the commit is the fence.
  */
-import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 import type { Bus, NewRecord } from '../bus/port.ts';
 import { isSluiceError, SluiceError } from '../core/errors.ts';
 
-/** Of what `encodeState` is given. Raised when its shape changes; a reader refuses what it does not know. */
-export const stateVersion = 2;
+/** Of the bytes of a snapshot. Raised when their form changes; a reader refuses what it does not know. */
+export const stateVersion = 3;
 /** Appended one by one: on its way to the bus a chunk is copied several times. */
 const chunkBytes = 256 * 1024;
 const readRecords = 50;
@@ -33,11 +32,6 @@ export interface CommitNote {
 
 const remedy =
   'Give processing.group a new name: all that is still in the raw topic is then processed again, and writes the same points';
-
-/** The bytes of a snapshot, a copy of all that it is made of. */
-export function encodeState(state: unknown): Buffer {
-  return serialize(state);
-}
 
 export function encodeNote(note: CommitNote): string {
   return JSON.stringify(note);
@@ -73,41 +67,44 @@ export class SnapshotTopic {
     this.#partition = partition;
   }
 
-  /** `bytes` as `encodeState` gives them. Resolves when all is durable. `id` must never have been used for another state. */
+  /** Resolves when all is durable. `id` must never have been used for another state. */
   async write(id: string, offset: number, bytes: Buffer, timestampMs: number): Promise<SnapshotRef> {
     this.#end ??= (await this.#bus.read(this.#topic, this.#partition, 0, 1)).endOffset;
     const from = this.#end;
     const chunks = Math.max(1, Math.ceil(bytes.length / chunkBytes));
+    let crc = 0;
     for (let i = 0; i < chunks; i++) {
+      const value = bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes);
+      crc = crc32(value, crc);
       const chunk = {
         key: this.#chunkKey(id, i),
-        value: bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes),
+        value,
         headers: { version: String(stateVersion) },
         timestampMs,
         partition: this.#partition,
       };
       await this.#append([chunk]);
     }
-    return { id, version: stateVersion, offset, chunks, crc: crc32(bytes), from };
+    return { id, version: stateVersion, offset, chunks, crc, from };
   }
 
   /**
-   * The state that a commit names, or the one before it when that is missing, torn or of an unknown version: `warn` hears
+   * The bytes that a commit names, or those before them when they are missing, torn or of an unknown version: `warn` hears
    * why. Throws STATE_UNREADABLE when neither can be read.
    */
-  async read(note: CommitNote, warn: (error: SluiceError) => void): Promise<{ used: SnapshotRef; state: unknown }> {
+  async read(note: CommitNote, warn: (error: SluiceError) => void): Promise<{ used: SnapshotRef; bytes: Buffer }> {
     const { current, previous } = note;
     const chunks = await this.#readChunks(Math.min(current.from, previous?.from ?? current.from));
     try {
-      const state = this.#assemble(current, chunks);
+      const bytes = this.#assemble(current, chunks);
       this.#disown(chunks, [current, ...(previous === null ? [] : [previous])]);
-      return { used: current, state };
+      return { used: current, bytes };
     } catch (error) {
       if (!isSluiceError(error, 'STATE_UNREADABLE') || previous === null) throw error;
       warn(error);
-      const state = this.#assemble(previous, chunks);
+      const bytes = this.#assemble(previous, chunks);
       this.#disown(chunks, [previous]);
-      return { used: previous, state };
+      return { used: previous, bytes };
     }
   }
 
@@ -143,7 +140,7 @@ export class SnapshotTopic {
     }
   }
 
-  #assemble(ref: SnapshotRef, chunks: ReadonlyMap<string, Buffer>): unknown {
+  #assemble(ref: SnapshotRef, chunks: ReadonlyMap<string, Buffer>): Buffer {
     if (ref.version !== stateVersion) {
       throw this.#unreadable(ref, `has version ${ref.version}, this program reads version ${stateVersion}`);
     }
@@ -155,7 +152,7 @@ export class SnapshotTopic {
     }
     const bytes = Buffer.concat(parts);
     if (crc32(bytes) !== ref.crc) throw this.#unreadable(ref, 'does not match its checksum');
-    return deserialize(bytes);
+    return bytes;
   }
 
   #disown(chunks: ReadonlyMap<string, Buffer>, needed: readonly SnapshotRef[]): void {

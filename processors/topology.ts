@@ -238,6 +238,12 @@ export class Topology {
   /** Everything that must survive a restart, in the bytes of `to`. */
   snapshot(to = new StateWriter()): Buffer {
     to.clear();
+    this.save(to).forEach(() => {});
+    return to.finish();
+  }
+
+  /** The same, device by device, for who writes it in slices: nothing may be processed before its end. */
+  *save(to: StateWriter): Generator<void> {
     to.json(this.ledger);
     to.double(this.clockMs);
     to.json(this.#orphans);
@@ -245,8 +251,7 @@ export class Topology {
     this.clocks.save(to);
     to.json(this.#windowsHead());
     to.uint(this.#devices.size);
-    for (const device of this.#devices.values()) device.save(to);
-    return to.finish();
+    for (const device of this.#devices.values()) yield device.save(to);
   }
 
   /** Takes over what `snapshot` gave; only before the first record. */
