@@ -6,6 +6,7 @@ import { printConfig } from './cli/config.ts';
 import { addExplain } from './cli/explain.ts';
 import { type CommonFlags, commonFlags } from './cli/flags.ts';
 import { processFile } from './cli/process.ts';
+import { addRecompute } from './cli/recompute.ts';
 import { addSimulate } from './cli/simulate/command.ts';
 import { addUsers } from './cli/users/command.ts';
 import { addVerifyOptions, runVerify, type VerifyFlags } from './cli/verify.ts';
@@ -78,6 +79,7 @@ A line out: {"kind": "reading" | "rollup" | "late" | "duplicate" | "deadLetter" 
   .action((flags: CommonFlags & { in: string; flush: boolean }) => processFile(flags));
 addSimulate(program);
 addUsers(program);
+addRecompute(program);
 addExplain(program);
 addCommand(program);
 addVerifyOptions(
