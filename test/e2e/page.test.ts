@@ -100,7 +100,7 @@ describe.skipIf(!canRun)('the live page', () => {
     });
     expect(await page.locator('.equation.unequal').count()).toBe(0);
     expect(await page.locator('.stage').allTextContents()).toEqual([
-      expect.stringMatching(/^Clients1 connectedMQTT 127\.0\.0\.1:\d+$/),
+      expect.stringMatching(/^Clients1 connectedMQTT 127\.0\.0\.1:\d+0 refused$/),
       expect.stringMatching(/^Gateway[\d.]+ received\/s[\d.]+ appended\/sack .* ms, p99 .* ms0 dropped$/),
       expect.stringMatching(/^Bus\d+ behind.*embedded$/),
       expect.stringMatching(/^Processor[\d.]+ records\/s1 process0 dead-lettered0 late0 duplicates$/),
@@ -108,6 +108,51 @@ describe.skipIf(!canRun)('the live page', () => {
       expect.stringMatching(/^Alerts0 firing0 raised in all$/),
     ]);
     expect(complaints).toEqual([]);
+  });
+
+  test('the line can be asked for later, and a device says how it is here', async () => {
+    await using opened = await openPage(browser, sluice.http);
+    const { page, complaints } = opened;
+    await page.waitForSelector('tr[data-device="a1"]');
+    expect(await page.locator('#hint').isVisible()).toBe(false);
+    await page.click('#hint-toggle');
+    expect(await page.getAttribute('#hint-toggle', 'aria-expanded')).toBe('true');
+    expect(await page.textContent('#hint-line')).toMatch(/^mosquitto_pub -h 127\.0\.0\.1 -p \d+ -q 1 /);
+    expect(await page.locator('#hint-user').isVisible()).toBe(false);
+    expect(await page.locator('.panel.chart').isVisible()).toBe(true);
+    expect(await accessibilityFaults(page)).toEqual([]);
+    await page.click('#hint-toggle');
+    expect(await page.locator('#hint').isVisible()).toBe(false);
+    const dot = page.locator('tr[data-device="a1"] .dot');
+    await eventually(async () =>
+      /^online, since .*, without saying who it is$/.test((await dot.getAttribute('title'))!),
+    );
+    expect(complaints).toEqual([]);
+  });
+
+  test('where a user is needed the line says so, and who is refused is counted by its reason', async () => {
+    const secured = await startRole(['start'], {
+      SLUICE_DATA_DIR: join(folder, 'secured'),
+      SLUICE_MQTT_PORT: '0',
+      SLUICE_HTTP_PORT: '0',
+      SLUICE_MQTT_USERNAME: 'fleet',
+      SLUICE_MQTT_PASSWORD: 'hunted',
+    });
+    try {
+      await using opened = await openPage(browser, secured.http);
+      const { page } = opened;
+      await page.waitForSelector('#hint-user:not([hidden])');
+      const line = (await page.textContent('#hint-line'))!;
+      expect(line).toContain(`-p ${secured.mqttPort} -u USER -P PASSWORD -q 1`);
+      expect(await accessibilityFaults(page)).toEqual([]);
+      await run('sh', ['-c', line]).catch(() => {});
+      const clients = page.locator('.stage').first();
+      await eventually(async () => (await clients.textContent())!.endsWith('1 bad credentials'));
+      await run('sh', ['-c', line.replace('USER', 'fleet').replace('PASSWORD', 'hunted')]);
+      await page.waitForSelector('tr[data-site="lab"][data-device="s1"]');
+    } finally {
+      await secured.kill();
+    }
   });
 
   test('a series is chosen with the keyboard alone, drawn, kept up to date, and as a band of its minutes', async () => {

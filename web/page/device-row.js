@@ -7,6 +7,15 @@ import { duration, exactTime, fieldValue } from './format.js';
 /** More fields than these are counted and not drawn; the field list of the chart has them all. */
 const SHOWN_FIELDS = 12;
 
+/** @type {Record<string, string>} */
+const IDENTITIES = {
+  'users file': 'with a password of its own',
+  certificate: 'with a certificate',
+  token: 'with a token',
+  configuration: 'as the one user of the gateway',
+  nobody: 'without saying who it is',
+};
+
 export class DeviceRow {
   row = element('tr');
   #state = element('span', 'dot');
@@ -42,10 +51,11 @@ export class DeviceRow {
    * @param {number} nowMs
    * @param {string | null} charted the field that the chart shows, if it is one of this device
    */
-  show({ online, lastSeenMs, clockSkewMs, fields }, nowMs, charted) {
-    this.#state.dataset.state = online ? 'online' : 'offline';
-    setText(this.#stateText, online ? 'online' : 'offline');
-    this.#state.title = online ? 'online' : 'offline';
+  show({ online, presence, lastSeenMs, clockSkewMs, fields }, nowMs, charted) {
+    const state = online ? 'online' : 'offline';
+    this.#state.dataset.state = state;
+    setText(this.#stateText, state);
+    this.#state.title = [state, ...(presence === null ? [] : detailsOf(presence, online))].join(', ');
     setText(this.#seen, lastSeenMs === null ? '–' : duration(nowMs - lastSeenMs));
     this.#seen.title = lastSeenMs === null ? 'no reading is stored yet' : exactTime(lastSeenMs);
     this.#showSkew(clockSkewMs);
@@ -98,4 +108,11 @@ export class DeviceRow {
     this.#values.insertBefore(holder, (next === undefined ? null : this.#fields.get(next)?.holder) ?? this.#more);
     return { holder, number };
   }
+}
+
+/** @param {NonNullable<Device['presence']>} presence @param {boolean} online */
+function detailsOf({ sinceMs, reason, identity }, online) {
+  const since = `since ${exactTime(sinceMs)}`;
+  if (!online) return [since, reason.replaceAll('_', ' ')];
+  return [since, ...(identity === null ? [] : [IDENTITIES[identity] ?? identity])];
 }

@@ -1,15 +1,28 @@
-/** What an empty page says: the exact line that makes the first device appear. */
+/** The exact line that sends a reading: what an empty page says, and others where someone asks. */
 import { byId, setText } from './dom.js';
+
+/** @typedef {import('../../core/status.ts').GatewayStatus} GatewayStatus */
 
 const ANY_ADDRESS = new Set(['0.0.0.0', '::', '']);
 
 export class Hint {
   #panel = byId('hint');
+  #title = byId('hint-title');
   #line = byId('hint-line');
+  #user = byId('hint-user');
   #copy = /** @type {HTMLButtonElement} */ (byId('hint-copy'));
+  #toggle = /** @type {HTMLButtonElement} */ (byId('hint-toggle'));
+  #isEmpty = false;
+  #isAsked = false;
+  /** @type {readonly GatewayStatus[]} */
+  #gateways = [];
 
   constructor() {
     this.#copy.addEventListener('click', () => this.#copyLine());
+    this.#toggle.addEventListener('click', () => {
+      this.#isAsked = !this.#isAsked;
+      this.#draw();
+    });
   }
 
   /**
@@ -17,12 +30,23 @@ export class Hint {
    * @param {import('../api.ts').Overview['roles']} roles
    */
   show(empty, roles) {
-    this.#panel.hidden = !empty;
-    document.documentElement.classList.toggle('empty', empty);
-    if (!empty) return;
-    const mqtt = roles.flatMap((role) => (role.role === 'gateway' && role.mqtt !== null ? [role.mqtt] : []))[0];
-    this.#copy.hidden = mqtt === undefined;
-    setText(this.#line, mqtt === undefined ? 'Waiting for a gateway to listen…' : publishLine(mqtt));
+    this.#isEmpty = empty;
+    this.#gateways = roles.filter((role) => role.role === 'gateway').filter(({ mqtt }) => mqtt !== null);
+    this.#draw();
+  }
+
+  #draw() {
+    const isOpen = this.#isEmpty || this.#isAsked;
+    this.#panel.hidden = !isOpen;
+    this.#toggle.hidden = this.#isEmpty;
+    this.#toggle.ariaExpanded = String(isOpen);
+    document.documentElement.classList.toggle('empty', this.#isEmpty);
+    document.documentElement.classList.toggle('hinted', isOpen);
+    setText(this.#title, this.#isEmpty ? 'No device has been heard of yet' : 'Send a reading');
+    const gateway = this.#gateways.find(({ anonymous }) => anonymous) ?? this.#gateways[0];
+    this.#copy.hidden = gateway === undefined;
+    this.#user.hidden = gateway?.anonymous !== false;
+    setText(this.#line, gateway === undefined ? 'Waiting for a gateway to listen…' : publishLine(gateway));
   }
 
   /** The clipboard is there only on https and localhost: elsewhere the line is selected, to be copied by hand. */
@@ -38,8 +62,10 @@ export class Hint {
   }
 }
 
-/** @param {{ host: string, port: number }} mqtt */
-function publishLine({ host, port }) {
+/** @param {GatewayStatus} gateway one that listens */
+function publishLine({ mqtt, anonymous }) {
+  const { host, port } = /** @type {NonNullable<GatewayStatus['mqtt']>} */ (mqtt);
   const reachable = ANY_ADDRESS.has(host) ? location.hostname : host;
-  return `mosquitto_pub -h ${reachable} -p ${port} -q 1 -t iot/lab/s1/telemetry -m '{"temperature":21.5}'`;
+  const user = anonymous ? '' : ' -u USER -P PASSWORD';
+  return `mosquitto_pub -h ${reachable} -p ${port}${user} -q 1 -t iot/lab/s1/telemetry -m '{"temperature":21.5}'`;
 }

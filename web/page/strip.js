@@ -34,6 +34,42 @@ function addresses(overview) {
 }
 
 /** @param {Overview} overview */
+function tlsAddresses(overview) {
+  const listening = gateways(overview).flatMap(({ tls }) => (tls === null ? [] : [`${tls.host}:${tls.port}`]));
+  return listening.length === 0 ? '' : `TLS ${listening.join(', ')}`;
+}
+
+/** The first to end of all. @param {Overview} overview */
+function certificateEnd(overview) {
+  const ends = gateways(overview).flatMap(({ tls }) => (tls === null ? [] : [tls.certificateEndsMs]));
+  if (ends.length === 0) return '';
+  const leftMs = Math.min(...ends) - overview.atMs;
+  return leftMs > 0 ? `certificate good for ${duration(leftMs)}` : 'certificate has ended';
+}
+
+/** Why someone is not let in, may not do what it tries, or is no one any more; all other reasons: /metrics. */
+const REFUSALS = /** @type {const} */ ([
+  'bad_credentials',
+  'too_many_logins',
+  'keys_unavailable',
+  'not_authorized',
+  'client_id_taken',
+  'tls_failed',
+  'identity_revoked',
+  'token_expired',
+]);
+
+/** By reason, where there are any. @param {Overview} overview @returns {(readonly [string, number])[]} */
+function refusals(overview) {
+  const counts = REFUSALS.map((reason) => {
+    const count = gateways(overview).reduce((sum, { closed }) => sum + (closed[reason] ?? 0), 0);
+    return /** @type {const} */ ([reason.replaceAll('_', ' '), count]);
+  });
+  const found = counts.filter(([, count]) => count > 0);
+  return found.length === 0 ? [['refused', 0]] : found;
+}
+
+/** @param {Overview} overview */
 function throttled(overview) {
   const times = gateways(overview).reduce((sum, gateway) => sum + gateway.throttled, 0);
   return times === 0 ? '' : `throttled ${compact(times)} times`;
@@ -68,7 +104,13 @@ const stages = [
     name: 'Clients',
     figure: ({ overview }) => compact(overview.totals.clients),
     unit: 'connected',
-    details: ({ overview }) => [addresses(overview), throttled(overview)],
+    details: ({ overview }) => [
+      addresses(overview),
+      tlsAddresses(overview),
+      certificateEnd(overview),
+      throttled(overview),
+    ],
+    exits: ({ overview }) => refusals(overview),
   },
   {
     name: 'Gateway',
