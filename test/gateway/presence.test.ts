@@ -185,8 +185,12 @@ describe('A gateway that is gone', () => {
     );
     for (const device of ['d1', 'd2']) await tell(bus, { device, instance: 'killed' });
     const after = await openGateway({ lingerMs: 0 }, { bus, clock, instance: 'after' });
+    // What it says of those that came back waits when it finds that their former gateway is gone.
+    const recover = bus.fail((topic) => topic === topics.deviceStatus);
     await publishAs(after, 'd1');
-    for (let i = 0; i < 10; i++) await beat(bus, clock, 'after');
+    for (let i = 0; i < 8; i++) await beat(bus, clock, 'after');
+    recover();
+    for (let i = 0; i < 2; i++) await beat(bus, clock, 'after');
     expect(ofDevice(bus, 'd1')).toEqual(['d1 online message killed', 'd1 online message after']);
     expect(ofDevice(bus, 'd2')).toEqual(['d2 online message killed', 'd2 offline gateway_lost killed']);
     expect(after.gateway.status().presence).toEqual({ devices: 1, waiting: 0, givenUp: 0, lost: 1 });

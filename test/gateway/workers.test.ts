@@ -73,6 +73,17 @@ describe('Workers', { timeout: 60_000 }, () => {
     expect(await gateway.stop()).toBe(0);
   });
 
+  it('leave the newest of two clients with one id', async () => {
+    const gateway = await startGatewayProcess(workers);
+    const [, older] = await connectBoth(gateway);
+    const newer = await gateway.connect('b');
+    await older!.closed();
+    await newer.ping();
+    const closed = Object.entries(await metrics(gateway, 'sluice_gateway_closed_total'));
+    const takenOver = closed.filter(([labels]) => labels.includes('taken_over'));
+    expect(takenOver.map(([, count]) => count).sort()).toEqual([0, 1]);
+  });
+
   it('have what is held acknowledged when the primary is told to end', async () => {
     const gateway = await startGatewayProcess(workers);
     const clients = await connectBoth(gateway);

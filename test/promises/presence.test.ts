@@ -12,7 +12,9 @@ import { type RoleProcess, startRole } from '../support/role-process.ts';
 
 const devices = Number(process.env.SLUICE_PRESENCE_DEVICES ?? 200);
 const isLong = devices > 1000;
-const keepaliveSeconds = isLong ? 30 : 7;
+const keepaliveSeconds = isLong ? 30 : 4;
+/** The short form is for the harder one. */
+const backends = isLong ? backendNames : backendNames.filter(isAvailable).slice(-1);
 const inTimeMs = 1500 * keepaliveSeconds;
 /** Until what a gateway says on the bus has been read here. */
 const underwayMs = 2000;
@@ -73,7 +75,7 @@ async function shownOnline(web: RoleProcess): Promise<{ online: number; ofList: 
   return { ...body, ofList: body.devices.filter(({ online }) => online).length };
 }
 
-describe.concurrent.each(backendNames)('on %s', (name) => {
+describe.each(backends)('on %s', (name) => {
   test.skipIf(!isAvailable(name))(
     `${2 * devices} devices cut off at once`,
     { timeout: isLong ? 240_000 : 90_000 },
@@ -110,7 +112,8 @@ describe.concurrent.each(backendNames)('on %s', (name) => {
         expect(new Set(offline.map((each) => each.reason))).toEqual(new Set([reason]));
         const latestMs = Math.max(...offline.map(({ atMs }) => atMs)) - fromMs;
         if (isLong) console.log(`${name}: ${devices} ${fleet}: the last is told offline after ${latestMs} ms`);
-        expect(latestMs).toBeLessThan(inTimeMs + underwayMs);
+        // Ten seconds are what it takes at most until a gateway that says nothing is taken for lost.
+        expect(latestMs).toBeLessThan(Math.max(inTimeMs, 10_000) + underwayMs);
       }
       if (isLong) console.log(`${name}: ${listener.mostInASecond()} records in a second at most`);
       expect(listener.mostInASecond()).toBeLessThan(stormFrom);
