@@ -59,6 +59,8 @@ interface Memory {
   snapshotAtMs: number;
 }
 
+const ofRecords = { keyOf: ({ key }: NewRecord) => key, canBeUndone: () => true };
+
 export class PartitionTask {
   readonly #partition: number;
   readonly #context: TaskContext;
@@ -159,8 +161,8 @@ export class PartitionTask {
     const { sessionTimeoutMs } = this.#context.options;
     return {
       topology,
-      points: new SettleList(pointKey, nowMs, sessionTimeoutMs, points),
-      alertStates: new SettleList(({ key }: NewRecord) => key, nowMs, sessionTimeoutMs, alertStates),
+      points: new SettleList({ keyOf: pointKey, canBeUndone: isRevised }, nowMs, sessionTimeoutMs, points),
+      alertStates: new SettleList(ofRecords, nowMs, sessionTimeoutMs, alertStates),
       position,
       ledger: structuredClone(topology.ledger),
       committed: null,
@@ -203,8 +205,7 @@ export class PartitionTask {
     const { store, clock, patience, counters } = this.#context;
     const raw = outputs.raw.map(({ point }) => point);
     const rollups = newestPoints(outputs.rollups);
-    const revised = rollups.filter(isRevised);
-    memory.points.writing(revised, clock.nowMs());
+    memory.points.writing(rollups, clock.nowMs());
     const again = memory.points.due(clock.nowMs());
     const alerts = outputs.alerts.map(({ alert, timeUs }) => alertPoint(alert, timeUs));
     const points = [...raw, ...rollups, ...alerts, ...again];
@@ -213,7 +214,7 @@ export class PartitionTask {
         batch,
         'store',
         () => store.write(points),
-        () => memory.points.unknownOutcome(revised, clock.nowMs()),
+        () => memory.points.unknownOutcome(rollups, clock.nowMs()),
       );
       memory.points.settled(again);
       const refused = this.#takeRefusals(memory.topology, refusals, points);

@@ -36,7 +36,8 @@ export function alertPoint(alert: Alert, timeUs: number): Point {
 
 /**
  * Whether an older value of this rollup may have been written. The first value (`revision` 0) is the same whoever tells
- * it, so no write of another processor, however late it arrives, can undo it.
+ * it, so no write of another processor, however late it arrives, can undo it. (A device that was forgotten and comes back
+ * begins again with 0: it takes the place of what still waits to be written of its former life.)
  */
 export function isRevised({ fields }: Point): boolean {
   return fields.revision !== 0;
@@ -59,7 +60,14 @@ export function newestPoints(points: readonly Point[]): readonly Point[] {
   return newest.reverse();
 }
 
+const seriesKeys = new WeakMap<Series, string>();
+
 /** The identity of a point as text. */
 export function pointKey({ series, timeUs, k }: Point): string {
-  return `${series.measurement}\0${JSON.stringify(series.tags)}\0${timeUs}\0${k}`;
+  let key = seriesKeys.get(series);
+  if (key === undefined) {
+    key = `${series.measurement}\0${JSON.stringify(series.tags)}`;
+    seriesKeys.set(series, key);
+  }
+  return `${key}\0${timeUs}\0${k}`;
 }

@@ -14,29 +14,35 @@ interface Waiting<T> {
 
 export class SettleList<T> {
   readonly #keyOf: (entry: T) => string;
+  readonly #canBeUndone: (entry: T) => boolean;
   readonly #delayMs: number;
   readonly #waiting = new Map<string, Waiting<T>>();
   /** Until then whatever is written could be undone. */
   #unsettledUntilMs: number;
 
   /** `entries` are those of the snapshot that was restored; `takenOverAtMs` is now. */
-  constructor(keyOf: (entry: T) => string, takenOverAtMs: number, sessionTimeoutMs: number, entries: readonly T[]) {
+  constructor(
+    { keyOf, canBeUndone }: { keyOf: (entry: T) => string; canBeUndone: (entry: T) => boolean },
+    takenOverAtMs: number,
+    sessionTimeoutMs: number,
+    entries: readonly T[],
+  ) {
     this.#keyOf = keyOf;
+    this.#canBeUndone = canBeUndone;
     this.#delayMs = 2 * sessionTimeoutMs;
     this.#unsettledUntilMs = takenOverAtMs + this.#delayMs;
-    this.#remember(entries, this.#unsettledUntilMs);
+    for (const entry of entries) this.#waiting.set(keyOf(entry), { entry, dueMs: this.#unsettledUntilMs });
   }
 
   /** Tells what is about to be written, so that an entry that waits waits with its newest value. */
   writing(entries: readonly T[], nowMs: number): void {
-    if (nowMs < this.#unsettledUntilMs) this.#remember(entries, nowMs + this.#delayMs);
-    else if (this.#waiting.size > 0) this.#renew(entries);
+    this.#take(entries, nowMs < this.#unsettledUntilMs ? nowMs + this.#delayMs : null);
   }
 
   /** An attempt to write these failed, and may still arrive. */
   unknownOutcome(entries: readonly T[], nowMs: number): void {
     this.#unsettledUntilMs = Math.max(this.#unsettledUntilMs, nowMs + this.#delayMs);
-    this.#remember(entries, nowMs + this.#delayMs);
+    this.#take(entries, nowMs + this.#delayMs);
   }
 
   /** What is to be written once more now; `settled` forgets it. */
@@ -59,14 +65,15 @@ export class SettleList<T> {
     return [...this.#waiting.values()].map(({ entry }) => entry);
   }
 
-  #remember(entries: readonly T[], dueMs: number): void {
-    for (const entry of entries) this.#waiting.set(this.#keyOf(entry), { entry, dueMs });
-  }
-
-  #renew(entries: readonly T[]): void {
+  /** `dueMs`: of those that can be undone, `null` when none can. Whatever waits already has its newest value from now on. */
+  #take(entries: readonly T[], dueMs: number | null): void {
     for (const entry of entries) {
-      const waiting = this.#waiting.get(this.#keyOf(entry));
-      if (waiting !== undefined) waiting.entry = entry;
+      const isKept = dueMs !== null && this.#canBeUndone(entry);
+      if (!isKept && this.#waiting.size === 0) continue;
+      const key = this.#keyOf(entry);
+      const waiting = this.#waiting.get(key);
+      if (isKept) this.#waiting.set(key, { entry, dueMs });
+      else if (waiting !== undefined) waiting.entry = entry;
     }
   }
 }
