@@ -8,6 +8,7 @@ import { type CommonFlags, commonFlags } from './cli/flags.ts';
 import { processFile } from './cli/process.ts';
 import { addRecompute } from './cli/recompute.ts';
 import { addSimulate } from './cli/simulate/command.ts';
+import { addState } from './cli/state.ts';
 import { addUsers } from './cli/users/command.ts';
 import { addVerifyOptions, runVerify, type VerifyFlags } from './cli/verify.ts';
 import { version } from './cli/version.ts';
@@ -81,6 +82,7 @@ addSimulate(program);
 addUsers(program);
 addRecompute(program);
 addExplain(program);
+addState(program);
 addCommand(program);
 addVerifyOptions(
   program.command('verify').description('prove what became of every message of a simulated fleet'),

@@ -30,6 +30,16 @@ export class SeenReadings {
     return this.#end - this.#start;
   }
 
+  /** Event time of the oldest identity that is kept; `null` when there is none. */
+  get oldestUs(): number | null {
+    return this.size === 0 ? null : this.#times[this.#start]!;
+  }
+
+  /** How many are known by (seq, hash) alone. */
+  get untimedSize(): number {
+    return this.#untimed?.size ?? 0;
+  }
+
   /** Takes a reading that is not behind the horizon: its `k` (0..999), or DUPLICATE, or TIME_FULL. */
   place(reading: Reading, hash: number): number {
     if (reading.clock === 'device') return this.#placeTimed(reading.timeUs, hash, true);

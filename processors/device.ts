@@ -38,7 +38,7 @@ export class Device {
   readonly device: string;
   readonly series: Series;
   readonly seen = new SeenReadings();
-  readonly #rollups: DeviceRollups;
+  readonly rollups: DeviceRollups;
   readonly #windowers: readonly Windower[];
   readonly rules: DeviceRules;
   clock = new DeviceClock();
@@ -46,7 +46,7 @@ export class Device {
   lastSeenMs = 0;
   readonly #outOfOrdernessUs: number;
   readonly #latenessUs: number;
-  /** Newest event time: the watermark follows it, and nothing but the device's own readings moves it. */
+  /** Nothing but the device's own readings moves it. */
   #newestUs = Number.NEGATIVE_INFINITY;
 
   constructor(site: string, device: string, context: DeviceContext) {
@@ -54,7 +54,7 @@ export class Device {
     this.site = site;
     this.device = device;
     this.series = rawSeries(site, device);
-    this.#rollups = new DeviceRollups(site, device, levels, emit);
+    this.rollups = new DeviceRollups(site, device, levels, emit);
     this.#windowers = windowers.map((kind) => kind.make(site, device, emit));
     this.rules = new DeviceRules(site, device, rules, raise);
     this.#outOfOrdernessUs = options.outOfOrdernessMs * 1000;
@@ -63,6 +63,11 @@ export class Device {
 
   get watermarkUs(): number {
     return this.#newestUs - this.#outOfOrdernessUs;
+  }
+
+  /** Newest event time; the watermark follows it. */
+  get newestUs(): number {
+    return this.#newestUs;
   }
 
   /** Windows that end by then are final, and nothing can correct them. */
@@ -78,7 +83,7 @@ export class Device {
   /** Takes a reading that is neither late nor a duplicate: windows, rules, then the watermark, which closes windows. */
   count(reading: Reading): Windowed {
     const { watermarkUs } = this;
-    const windowed = this.#rollups.add(reading, watermarkUs);
+    const windowed = this.rollups.add(reading, watermarkUs);
     if (windowed !== 'too_many_fields') for (const windower of this.#windowers) windower.add(reading, watermarkUs);
     this.rules.evaluate(reading);
     if (reading.timeUs > this.#newestUs) this.#advance(reading.timeUs);
@@ -90,20 +95,29 @@ export class Device {
     const { watermarkUs } = this;
     this.seen.trim(minuteStartUs(watermarkUs - this.#latenessUs));
     const { horizonUs } = this.seen;
-    this.#rollups.advance(watermarkUs, horizonUs);
+    this.rollups.advance(watermarkUs, horizonUs);
     for (const windower of this.#windowers) windower.advance(watermarkUs, horizonUs);
   }
 
   /** The device is silent: what has been over by `untilUs` is told, but may still go on. */
   closeProvisionally(untilUs: number): void {
-    this.#rollups.closeProvisionally(untilUs);
+    this.rollups.closeProvisionally(untilUs);
     for (const windower of this.#windowers) windower.closeProvisionally(untilUs);
   }
 
   /** Nothing more will come: closes every window. */
   finalise(): void {
-    this.#rollups.finalise();
+    this.rollups.finalise();
     for (const windower of this.#windowers) windower.finalise();
+  }
+
+  /** Bytes that a snapshot has of each of the windows that are no rollups, in the order of the configuration. */
+  windowerBytes(scratch: StateWriter): number[] {
+    return this.#windowers.map((windower) => {
+      scratch.clear();
+      windower.save(scratch);
+      return scratch.length;
+    });
   }
 
   save(to: StateWriter): void {
@@ -113,7 +127,7 @@ export class Device {
     to.double(this.#newestUs);
     this.clock.save(to);
     this.seen.save(to);
-    this.#rollups.save(to);
+    this.rollups.save(to);
     for (const windower of this.#windowers) to.section(() => windower.save(to));
     this.rules.save(to);
   }
@@ -125,7 +139,7 @@ export class Device {
     device.#newestUs = from.double();
     device.clock.load(from);
     device.seen.load(from);
-    device.#rollups.load(from, saved.isKept, device.watermarkUs);
+    device.rollups.load(from, saved.isKept, device.watermarkUs);
     for (const index of saved.windowers) {
       const section = from.section();
       device.#windowers[index]?.load(section);

@@ -30,6 +30,19 @@ export interface CommitNote {
   readonly previous: SnapshotRef | null;
 }
 
+/** A snapshot as it was read back. */
+export interface SnapshotRead {
+  readonly used: SnapshotRef;
+  readonly bytes: Buffer;
+  /** By the clock of its writer. */
+  readonly writtenAtMs: number;
+}
+
+interface Chunk {
+  readonly value: Buffer;
+  readonly timestampMs: number;
+}
+
 const remedy =
   'Give processing.group a new name: all that is still in the raw topic is then processed again, and writes the same points';
 
@@ -92,19 +105,19 @@ export class SnapshotTopic {
    * The bytes that a commit names, or those before them when they are missing, torn or of an unknown version: `warn` hears
    * why. Throws STATE_UNREADABLE when neither can be read.
    */
-  async read(note: CommitNote, warn: (error: SluiceError) => void): Promise<{ used: SnapshotRef; bytes: Buffer }> {
+  async read(note: CommitNote, warn: (error: SluiceError) => void): Promise<SnapshotRead> {
     const { current, previous } = note;
     const chunks = await this.#readChunks(Math.min(current.from, previous?.from ?? current.from));
     try {
       const bytes = this.#assemble(current, chunks);
       this.#disown(chunks, [current, ...(previous === null ? [] : [previous])]);
-      return { used: current, bytes };
+      return { used: current, bytes, writtenAtMs: this.#writtenAtMs(current, chunks) };
     } catch (error) {
       if (!isSluiceError(error, 'STATE_UNREADABLE') || previous === null) throw error;
       warn(error);
       const bytes = this.#assemble(previous, chunks);
       this.#disown(chunks, [previous]);
-      return { used: previous, bytes };
+      return { used: previous, bytes, writtenAtMs: this.#writtenAtMs(previous, chunks) };
     }
   }
 
@@ -125,13 +138,13 @@ export class SnapshotTopic {
   }
 
   /** The newest value of every key from an offset on, without those that were tombstoned. */
-  async #readChunks(from: number): Promise<Map<string, Buffer>> {
-    const chunks = new Map<string, Buffer>();
+  async #readChunks(from: number): Promise<Map<string, Chunk>> {
+    const chunks = new Map<string, Chunk>();
     for (let next = from; ; ) {
       const { records, endOffset } = await this.#bus.read(this.#topic, this.#partition, next, readRecords);
-      for (const { key, value } of records) {
+      for (const { key, value, timestampMs } of records) {
         if (value === null) chunks.delete(key);
-        else chunks.set(key, value);
+        else chunks.set(key, { value, timestampMs });
       }
       next = records.length === 0 ? endOffset : records.at(-1)!.offset + 1;
       if (next < endOffset) continue;
@@ -140,7 +153,7 @@ export class SnapshotTopic {
     }
   }
 
-  #assemble(ref: SnapshotRef, chunks: ReadonlyMap<string, Buffer>): Buffer {
+  #assemble(ref: SnapshotRef, chunks: ReadonlyMap<string, Chunk>): Buffer {
     if (ref.version !== stateVersion) {
       throw this.#unreadable(ref, `has version ${ref.version}, this program reads version ${stateVersion}`);
     }
@@ -148,14 +161,18 @@ export class SnapshotTopic {
     for (let i = 0; i < ref.chunks; i++) {
       const part = chunks.get(this.#chunkKey(ref.id, i));
       if (part === undefined) throw this.#unreadable(ref, `lacks chunk ${i + 1} of ${ref.chunks}`);
-      parts.push(part);
+      parts.push(part.value);
     }
     const bytes = Buffer.concat(parts);
     if (crc32(bytes) !== ref.crc) throw this.#unreadable(ref, 'does not match its checksum');
     return bytes;
   }
 
-  #disown(chunks: ReadonlyMap<string, Buffer>, needed: readonly SnapshotRef[]): void {
+  #writtenAtMs({ id }: SnapshotRef, chunks: ReadonlyMap<string, Chunk>): number {
+    return chunks.get(this.#chunkKey(id, 0))!.timestampMs;
+  }
+
+  #disown(chunks: ReadonlyMap<string, Chunk>, needed: readonly SnapshotRef[]): void {
     const prefixes = needed.map(({ id }) => this.#chunkKey(id, ''));
     this.#orphans = new Set([...chunks.keys()].filter((key) => !prefixes.some((prefix) => key.startsWith(prefix))));
   }

@@ -79,6 +79,10 @@ export class Topology {
     return this.#devices;
   }
 
+  openAlerts(): Alert[] {
+    return [...this.#orphans, ...this.#devices.values().flatMap(({ rules }) => rules.open())];
+  }
+
   process(record: BusRecord): void {
     this.#source = record;
     const { ledger } = this;

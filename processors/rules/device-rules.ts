@@ -13,6 +13,17 @@ interface Instance {
   open: Alert | null;
 }
 
+/** Where a rule stands for one device. */
+export interface RuleState {
+  readonly rule: string;
+  readonly field: string;
+  readonly phase: Phase;
+  /** Event time of the last reading that it saw. */
+  readonly lastUs: number;
+  /** The last alert of the episode, while there is one. */
+  readonly alert: Alert | null;
+}
+
 export type Raise = (alert: Alert, timeUs: number) => void;
 
 export class DeviceRules {
@@ -41,6 +52,19 @@ export class DeviceRules {
   /** Alerts of episodes that are not over. */
   open(): Alert[] {
     return this.#instances.flatMap(({ open }) => (open === null ? [] : [open]));
+  }
+
+  /** Of the rules that have seen a reading. */
+  states(): RuleState[] {
+    return this.#instances
+      .filter(({ episode }) => episode.lastUs > Number.NEGATIVE_INFINITY)
+      .map(({ rule, episode: { phase, lastUs }, open: alert }) => ({
+        rule: rule.name,
+        field: rule.field,
+        phase,
+        lastUs,
+        alert,
+      }));
   }
 
   #step(instance: Instance, value: number, timeUs: number): void {

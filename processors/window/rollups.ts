@@ -4,6 +4,7 @@
  * tell, merged in the order of their start.
  */
 import type { Reading } from '../../core/reading.ts';
+import type { RollupEvery } from '../../store/port.ts';
 import type { StateReader, StateWriter } from '../codec.ts';
 import { rollupPoint, rollupSeries } from '../points.ts';
 import { FieldTable } from './field-table.ts';
@@ -17,6 +18,16 @@ import type { Emit } from './windower.ts';
 
 /** Settled minutes wait for one another: their parent is read and written once for so many. */
 const minutesTakenOverAtOnce = 8;
+
+/** A window that is kept, for people to look at. */
+export interface KeptWindow {
+  readonly every: RollupEvery;
+  readonly startUs: number;
+  readonly endUs: number;
+  readonly state: State;
+  /** Values of each field so far, and how often it was written. */
+  readonly fields: readonly { readonly name: string; readonly count: number; readonly written: number }[];
+}
 
 export type Windowed = 'windowed' | 'no_number' | 'too_many_fields';
 
@@ -285,6 +296,43 @@ export class DeviceRollups {
     });
     for (const window of windows) this.#heat(window.renumbered(moved));
     this.#freeze();
+  }
+
+  /** How many windows are kept of a level, by what became of them. */
+  tally(every: RollupEvery): Record<State, number> {
+    const tally = { open: 0, provisional: 0, final: 0 };
+    const of = this.#levels.findIndex((level) => level.every === every);
+    for (const { state } of this.#hot[of] ?? []) tally[state]++;
+    this.#frozen.scan((level, _start, _end, state) => {
+      if (level === of) tally[state]++;
+    });
+    return tally;
+  }
+
+  /** All that is kept, by level and start. */
+  kept(): KeptWindow[] {
+    return this.#levels.flatMap(({ every }, level) => {
+      const windows = [...this.#hot[level]!, ...this.#frozen.within(level, 0, Number.POSITIVE_INFINITY)];
+      windows.sort((a, b) => a.start - b.start);
+      return windows.map((window) => ({
+        every,
+        startUs: window.start * minuteUs,
+        endUs: window.end * minuteUs,
+        state: window.state,
+        fields: this.#fieldsOf(window),
+      }));
+    });
+  }
+
+  #fieldsOf(window: Window): KeptWindow['fields'] {
+    const whole = this.#wholeOf(window);
+    return Array.from({ length: whole.width }, (_, index) => index)
+      .filter((index) => whole.has(index))
+      .map((index) => ({
+        name: this.#fields.at(index).name,
+        count: whole.fold(index).count,
+        written: window.has(index) ? window.cell(index).revision : 0,
+      }));
   }
 
   save(to: StateWriter): void {
