@@ -3,6 +3,7 @@
  * what is in it. By falling level, and within a level by rising start.
  */
 import { type StateReader, StateWriter } from '../codec.ts';
+import { minutes } from './levels.ts';
 import { endAt, levelAt, nextAt, type State, startAt, stateAt, type Window, windowAt } from './window.ts';
 
 const nothing = Buffer.alloc(0);
@@ -28,10 +29,23 @@ export class FrozenWindows {
   /** The first `#length` of them count. */
   #bytes: Buffer = nothing;
   #length = 0;
+  /** How many are not final: seldom more than the hour and the day. */
+  #unfinished = 0;
+  /** No minute starts after it: the next one goes to the end without a search. */
+  #newestMinute = -1;
 
   /** Puts a window in that is not there. */
   put(window: Window): void {
-    const { level, start } = window;
+    const at = this.#placeOf(window);
+    scratch.clear();
+    window.save(scratch);
+    this.#splice(at, at, scratch.finish());
+    if (window.state !== 'final') this.#unfinished++;
+    if (window.level === minutes) this.#newestMinute = Math.max(this.#newestMinute, window.start);
+  }
+
+  #placeOf({ level, start }: Window): number {
+    if (level === minutes && start > this.#newestMinute) return this.#length;
     const bytes = this.#bytes;
     let at = 0;
     while (at < this.#length) {
@@ -39,9 +53,7 @@ export class FrozenWindows {
       if (found < level || (found === level && startAt(bytes, at) > start)) break;
       at = nextAt(bytes, at);
     }
-    scratch.clear();
-    window.save(scratch);
-    this.#splice(at, at, scratch.finish());
+    return at;
   }
 
   /** Takes a window out. */
@@ -52,6 +64,7 @@ export class FrozenWindows {
     // A copy: these bytes are about to be others.
     const window = windowAt(Buffer.from(this.#bytes.subarray(at, next)), 0);
     this.#splice(at, next, nothing);
+    if (window.state !== 'final') this.#unfinished--;
     return window;
   }
 
@@ -88,6 +101,27 @@ export class FrozenWindows {
     }
   }
 
+  /** Calls back for each window that is not final. */
+  scanUnfinished(visit: (level: number, start: number, end: number, state: State) => void): void {
+    const bytes = this.#bytes;
+    let left = this.#unfinished;
+    for (let at = 0; left > 0 && at < this.#length; at = nextAt(bytes, at)) {
+      const state = stateAt(bytes, at);
+      if (state === 'final') continue;
+      visit(levelAt(bytes, at), startAt(bytes, at), endAt(bytes, at), state);
+      left--;
+    }
+  }
+
+  /** End of the oldest minute, `null` when there is none. */
+  oldestMinuteEnd(): number | null {
+    const bytes = this.#bytes;
+    for (let at = 0; at < this.#length; at = nextAt(bytes, at)) {
+      if (levelAt(bytes, at) === minutes) return endAt(bytes, at);
+    }
+    return null;
+  }
+
   #find(level: number, start: number): number {
     const bytes = this.#bytes;
     for (let at = 0; at < this.#length; at = nextAt(bytes, at)) {
@@ -116,5 +150,11 @@ export class FrozenWindows {
 
   load(from: StateReader): void {
     this.#splice(0, this.#length, from.bytes());
+    this.#unfinished = 0;
+    this.#newestMinute = -1;
+    this.scan((level, start, _, state) => {
+      if (state !== 'final') this.#unfinished++;
+      if (level === minutes) this.#newestMinute = Math.max(this.#newestMinute, start);
+    });
   }
 }

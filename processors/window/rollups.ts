@@ -102,7 +102,7 @@ export class DeviceRollups {
   #close(untilUs: number, state: 'provisional' | 'final'): void {
     const isDue = (was: State, end: number) => was !== 'final' && was !== state && end * minuteUs <= untilUs;
     const due: [level: number, start: number][] = [];
-    this.#frozen.scan((level, start, end, was) => {
+    this.#frozen.scanUnfinished((level, start, end, was) => {
       if (isDue(was, end)) due.push([level, start]);
     });
     for (const [level, start] of due) this.#thaw(level, start);
@@ -234,13 +234,10 @@ export class DeviceRollups {
   #lookAhead(): void {
     this.#nextCloseUs = Number.POSITIVE_INFINITY;
     this.#nextSilenceUs = Number.POSITIVE_INFINITY;
-    this.#nextTakeOverUs = Number.POSITIVE_INFINITY;
     for (const windows of this.#hot) for (const window of windows) this.#expect(window.state, window.end);
-    this.#frozen.scan((level, _, end, state) => {
-      this.#expect(state, end);
-      if (level !== minutes) return;
-      this.#nextTakeOverUs = Math.min(this.#nextTakeOverUs, (end + minutesTakenOverAtOnce) * minuteUs);
-    });
+    this.#frozen.scanUnfinished((_level, _start, end, state) => this.#expect(state, end));
+    const oldestEnd = this.#frozen.oldestMinuteEnd() ?? Number.POSITIVE_INFINITY;
+    this.#nextTakeOverUs = (oldestEnd + minutesTakenOverAtOnce) * minuteUs;
   }
 
   /** Parents take over what nothing can change any more: all that ended by `until`. */
