@@ -55,6 +55,11 @@ export class RolePart implements Part {
     return this.#running?.mqttPort ?? null;
   }
 
+  /** `null` while it is down. */
+  get pid(): number | null {
+    return this.#running?.pid ?? null;
+  }
+
   async start(): Promise<void> {
     this.#setClock(0);
     await this.#keepUp();

@@ -34,11 +34,14 @@ export interface Expected {
   readonly points: ReadonlyMap<string, Emission>;
   /** In order for each device, each once. */
   readonly alerts: readonly AlertFacts[];
+  /** Those that are open in the end. */
+  readonly openAlerts: readonly AlertFacts[];
 }
 
 export function expectedOf(events: readonly StreamEvent[], config: CaseConfig, partitions: number): Expected {
   const points = new Map<string, Emission>();
   const alerts = new Map<string, AlertFacts>();
+  const open = new Map<string, AlertFacts>();
   for (let partition = 0; partition < partitions; partition++) {
     const here = events.filter(
       (event) => event.kind === 'tick' || partitionOfDevice(event.device, partitions) === partition,
@@ -50,10 +53,12 @@ export function expectedOf(events: readonly StreamEvent[], config: CaseConfig, p
         const { rule, device, startsAt, seq, status, firedAt, endsAt } = alert;
         const identity = JSON.stringify([rule, device, startsAt, seq, status, endsAt ?? firedAt]);
         if (!alerts.has(identity)) alerts.set(identity, alert);
+        if (status === 'resolved') open.delete(`${rule} ${device}`);
+        else open.set(`${rule} ${device}`, alert);
       }
     }
   }
-  return { points, alerts: [...alerts.values()] };
+  return { points, alerts: [...alerts.values()], openAlerts: [...open.values()] };
 }
 
 function partitionOfDevice(device: string, partitions: number): number {
