@@ -45,12 +45,21 @@ export interface Lab {
   fromBus(over?: { range?: Range; device?: DeviceName; context?: Partial<RecomputeContext> }): Promise<Summary>;
 }
 
+/** Of one test, and closed after it. */
 export async function openLab(
   options: Partial<ProcessorOptions> = {},
   name: Backend['name'] = 'embedded',
 ): Promise<Lab> {
+  const lab = await startLab(options, name);
+  onTestFinished(() => lab.backend.close());
+  return lab;
+}
+
+export async function startLab(
+  options: Partial<ProcessorOptions> = {},
+  name: Backend['name'] = 'embedded',
+): Promise<Lab> {
   const backend = await openBackend(name);
-  onTestFinished(() => backend.close());
   const { config, topics } = backend;
   const [bus, store] = [await backend.bus(), await backend.store()];
   const processing = { ...config.processing, windows: config.windows, ...options };
