@@ -57,6 +57,8 @@ const groupWithinMs = 4000;
 
 const mqttPath = '/mqtt';
 const maxBodyBytes = 16 * 1024;
+/** Encoded, as it stands in a path. */
+const maxParameterLength = 1024;
 /** Time a client has to send its request. */
 const requestTimeoutMs = 10_000;
 const keepAliveTimeoutMs = 10_000;
@@ -143,6 +145,7 @@ export class WebServer {
     if (port === null) return;
     const http = fastify({
       bodyLimit: maxBodyBytes,
+      routerOptions: { maxParamLength: maxParameterLength },
       requestTimeout: requestTimeoutMs,
       keepAliveTimeout: keepAliveTimeoutMs,
       forceCloseConnections: true,

@@ -55,8 +55,7 @@ export class Courier {
     const { subscribers, clock } = this.#context;
     if (this.#state !== 'reading') return;
     this.#state = 'sending';
-    // Behind its SUBACK.
-    subscribers.onAdded((topic, subscriber) => setImmediate(() => this.#onSubscribed(topic, subscriber)));
+    subscribers.onAdded((topic, subscriber) => this.#onSubscribed(topic, subscriber));
     this.#stopSweep = clock.every(sweepEveryMs, () => this.#sweep());
     this.#sweep();
   }
@@ -104,15 +103,25 @@ export class Courier {
     return null;
   }
 
-  /** The connection that a command was sent on may be dead without anyone knowing yet: the new one is sent it too. */
-  #onSubscribed(topic: string, { subscriptions, outbox }: Subscriber): void {
+  #onSubscribed(topic: string, subscriber: Subscriber): void {
     const to = deviceOf(topic);
-    if (this.#state !== 'sending' || to?.kind !== 'commands' || !subscriptions.has(topic)) return;
+    if (to?.kind !== 'commands') return;
     const key = deviceKey(to.site, to.device);
+    const before = this.#sending.get(key);
+    // Behind its SUBACK.
+    setImmediate(() => this.#greet(key, before, topic, subscriber));
+  }
+
+  /**
+   * The connection that a command was sent on may be dead without anyone knowing yet: the new one is sent it too. What was
+   * sent after it subscribed, it was sent as well.
+   */
+  #greet(key: string, before: Sending | undefined, topic: string, { subscriptions, outbox }: Subscriber): void {
+    if (this.#state !== 'sending' || !subscriptions.has(topic)) return;
     const sending = this.#sending.get(key);
     if (sending === undefined) {
       for (const pending of this.#partitions.values()) this.#sendNext(pending, key);
-    } else if (this.#context.clock.nowMs() < sending.command.expiresAtMs) {
+    } else if (sending === before && this.#context.clock.nowMs() < sending.command.expiresAtMs) {
       const sent = outbox.send(topic, sending.command.payload);
       this.#await(
         sending,

@@ -16,6 +16,8 @@ import { connectPacket, disconnect, frame, RawClient, subscribe, type } from './
 
 export const topics = topicNames();
 export const partitions = 2;
+/** Many gateways at once, on a machine that does other things too. */
+export const patience = { withinMs: 30_000 };
 export const commandsTopic = 'iot/lab/d1/commands';
 
 /** Of the context of a test: tests that run at the same time have no other. */
@@ -110,11 +112,14 @@ export async function openPlant(onTestFinished: OnTestFinished) {
     },
     /** `expiresInMs` counts from now. */
     send: (id: string, over: CommandOver = {}) =>
-      outside.append(topics.commands, [commandRecord(id, { atMs: Date.now(), ...over })]),
+      outside.append(topics.commands, [commandRecord(id, { atMs: Date.now(), expiresInMs: 90_000, ...over })]),
     results,
     /** Waits for the end of a command. */
     endOf: (id: string) =>
-      eventually(async () => (await results()).find((result) => result.id === id), { what: `the end of ${id}` }),
+      eventually(async () => (await results()).find((result) => result.id === id), {
+        ...patience,
+        what: `the end of ${id}`,
+      }),
     /** Closes the gateways; then nothing more can come. */
     closeAll: () => Promise.all(gateways.map((each) => each.close(2000))),
   };
