@@ -30,7 +30,11 @@ export function addCommand(program: Command): void {
     .argument('<site/device>', 'the device', device)
     .option('--payload <text>', 'what it is sent, as it is')
     .option('--payload-file <file>', 'the same from a file; - for standard input')
-    .option('--expires <time>', 'how long it may wait for the device, at most a day; 0: now or never', time, 30_000)
+    .addOption(
+      new Option('--expires <time>', 'how long it may wait for the device, at most a day; 0: now or never')
+        .argParser(time)
+        .default(30_000, '30s'),
+    )
     .option('--id <id>', 'an id of your own: of several commands with one id the first counts')
     .addOption(new Option('--url <url>', 'where the page is served').default('http://127.0.0.1:8080'))
     .addOption(new Option('--token-file <file>', 'file of the commands.token there').env('SLUICE_COMMANDS_TOKEN_FILE'))
