@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
+import { SluiceError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/log.ts';
-import { defaultSimulatorOptions } from '../../simulator/options.ts';
+import type { DeviceIdentity } from '../../simulator/fleet.ts';
+import { defaultSimulatorOptions, type SimulatorOptions } from '../../simulator/options.ts';
 import { Recording } from '../../simulator/replay/recording.ts';
 import { Replay } from '../../simulator/replay/replay.ts';
 import type { Mapping, Row } from '../../simulator/replay/rows.ts';
@@ -112,7 +114,11 @@ test.each(['missing.csv', 'missing.ndjson'])('%s cannot be read', async (name) =
 });
 
 /** Rows `[device, second, value]`, sent to a broker of its own. */
-async function replayed(rows: readonly [string, number, number][], options: { speed: number; keepsTimes: boolean }) {
+async function replayed(
+  rows: readonly [string, number, number][],
+  options: { speed: number; keepsTimes: boolean },
+  credentials: SimulatorOptions['credentials'] = null,
+) {
   const text = rows.map(([device, second, a]) => `{"device":"${device}","time":${firstMs + second * 1000},"a":${a}}\n`);
   const recording = await recordingOf('r.ndjson', text.join(''));
   const broker = await RawBroker.open();
@@ -128,6 +134,7 @@ async function replayed(rows: readonly [string, number, number][], options: { sp
       maxHeld: 3,
       speed: options.speed,
       backfillMs: options.keepsTimes ? startMs - firstMs : 0,
+      credentials,
     },
     { clock: systemClock, log: silentLogger, run: 'r1' },
   );
@@ -138,7 +145,7 @@ async function replayed(rows: readonly [string, number, number][], options: { sp
   const tookMs = systemClock.nowMs() - startMs;
   await replay.stop();
   const sent = broker.received.map(({ topic, payload }) => ({ topic, ...JSON.parse(payload) }));
-  return { sent, startMs, tookMs, stats: replay.stats(), broker };
+  return { sent, startMs, tookMs, stats: replay.stats(), problems: replay.problems(), broker };
 }
 
 test('rows go out as far apart as they were recorded, divided by the speed; ts is then, seq counts per device', async () => {
@@ -182,4 +189,23 @@ test('with the times kept and a speed, it takes its time', async () => {
   );
   expect(sent.map(({ ts }) => ts)).toEqual([firstMs, firstMs + 60_000]);
   expect(tookMs).toBeGreaterThanOrEqual(290);
+});
+
+test('each device connects as itself; rows of one that has no user are lines that cannot be sent', async () => {
+  const rows: [string, number, number][] = [
+    ['a', 0, 1],
+    ['stranger', 1, 2],
+    ['stranger', 2, 3],
+    ['b', 3, 4],
+  ];
+  const credentials = ({ device }: DeviceIdentity) => {
+    if (device === 'stranger') throw new SluiceError('CONFIG_INVALID', 'there is no user for replay/stranger');
+    return { username: device, password: `of ${device}` };
+  };
+  const speed = { speed: Number.POSITIVE_INFINITY, keepsTimes: true };
+  const { sent, stats, problems, broker } = await replayed(rows, speed, credentials);
+  expect(sent.map(({ topic }) => topic).sort()).toEqual(['iot/replay/a/telemetry', 'iot/replay/b/telemetry']);
+  expect(['of a', 'of b']).toContain(broker.password);
+  expect(stats).toMatchObject({ devices: 2, acknowledged: 2 });
+  expect(problems).toEqual([expect.stringMatching(/^2 lines of .*there is no user for replay\/stranger/)]);
 });

@@ -1,13 +1,17 @@
 /** The fleet on real connections: what it reports as acknowledged, what it sends again, and what happens at its bounds. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/log.ts';
 import { faultSpec } from '../../simulator/faults/spec.ts';
-import type { Fleet } from '../../simulator/fleet.ts';
+import { type DeviceIdentity, type Fleet, identities } from '../../simulator/fleet.ts';
 import { defaultSimulatorOptions, type SimulatorOptions } from '../../simulator/options.ts';
 import { randomStream } from '../../simulator/random.ts';
 import { constant } from '../../simulator/signals.ts';
 import { type AcknowledgedReading, Simulator } from '../../simulator/simulator.ts';
+import { Authority } from '../gateway/authority.ts';
+import { defaults as gatewayDefaults, openGateway } from '../gateway/harness.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -211,6 +215,28 @@ test('a refused CONNECT is an error and is tried again, with user and password',
   await fleet.finished;
   await fleet.stop();
   expect(fleet.stats()).toMatchObject({ acknowledged: 3, everConnected: 1 });
+});
+
+test('each device shows a certificate of its own', async () => {
+  const authority = new Authority();
+  onTestFinished(() => authority.remove());
+  const fleets = [testFleet({ count: 2, sites: ['north'] })];
+  for (const { site, device } of fleets.flatMap(identities)) authority.client(`${site}/${device}`);
+  const tls = { ...gatewayDefaults.tls, port: 0, ...authority.server(), ca: authority.ca, requireClientCert: true };
+  const { gateway, messages } = await openGateway({ tls });
+  const certificate = ({ site, device }: DeviceIdentity) => ({
+    cert: readFileSync(join(authority.folder, `${site}-${device}.crt`)),
+    key: readFileSync(join(authority.folder, `${site}-${device}.key`)),
+  });
+  const own = { tls: { ca: readFileSync(authority.ca), certificate, insecure: false }, fleets, limit: 20 };
+  const { fleet } = openFleet(`mqtts://127.0.0.1:${gateway.tlsAddress()!.port}`, own);
+  fleet.start();
+  await fleet.finished;
+  await fleet.stop();
+  expect(fleet.stats()).toMatchObject({ acknowledged: 20, errors: 0 });
+  const told = new Set(messages().map(({ headers }) => headers['mqtt.topic']));
+  expect([...told].sort()).toEqual(['iot/north/room-01/telemetry', 'iot/north/room-02/telemetry']);
+  expect(gateway.status().closed).toEqual({});
 });
 
 test('a fleet ends by itself after its duration, and connects at its rate', async () => {
