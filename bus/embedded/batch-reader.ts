@@ -14,6 +14,7 @@ export class BatchReader {
   readonly #database: Database;
   readonly #batchesFrom: StatementSync;
   readonly #endOffset: StatementSync;
+  readonly #endOffsets: StatementSync;
   readonly #positions: StatementSync;
   readonly #kept: StatementSync;
   readonly #offsetAt: StatementSync;
@@ -28,6 +29,7 @@ export class BatchReader {
        ORDER BY base_offset`,
     );
     this.#endOffset = database.sqlite.prepare('SELECT next_offset FROM partitions WHERE id = ?');
+    this.#endOffsets = database.sqlite.prepare('SELECT id, next_offset FROM partitions');
     this.#positions = database.sqlite.prepare(
       `SELECT partitions.id, next_offset, committed_offset, metadata FROM partitions
        LEFT JOIN groups ON groups.topic_id = partitions.topic_id AND groups.name = ?2
@@ -74,6 +76,12 @@ export class BatchReader {
       }
       return { bytes: join(rows, bytes), batches, nextOffset, endOffset };
     });
+  }
+
+  /** By partition id, of all topics: one question for all who wait. */
+  endOffsets(): Map<number, number> {
+    const rows = this.#endOffsets.all() as { id: number; next_offset: number }[];
+    return new Map(rows.map(({ id, next_offset }) => [id, next_offset]));
   }
 
   /** What a group has not committed: how many offsets, and the timestamp of the oldest record. */

@@ -25,6 +25,7 @@ class Reader {
   readonly #options: ThreadOptions;
   readonly #waiting = new Map<number, FetchArgs>();
   #operations: ReaderOperations | null = null;
+  #batches: BatchReader | null = null;
   #dataVersion: () => number = () => 0;
   #seenVersion = 0;
   #poll: NodeJS.Timeout | null = null;
@@ -51,7 +52,10 @@ class Reader {
     const version = this.#dataVersion();
     if (version === this.#seenVersion) return;
     this.#seenVersion = version;
+    const ends = this.#endOffsets();
     for (const [id, args] of this.#waiting) {
+      // Followers are many, and what was committed is news to few of them.
+      if (args.fromOffset >= (ends.get(args.partitionId) ?? Number.POSITIVE_INFINITY)) continue;
       this.#answer(id, () => {
         const fetched = this.#operations?.fetch(args);
         return fetched === undefined || isPending(args, fetched) ? undefined : fetched;
@@ -66,11 +70,21 @@ class Reader {
     this.#answer(id, () => ({ bytes: new Uint8Array(0), batches: [], nextOffset: fromOffset, endOffset: fromOffset }));
   }
 
+  /** None where they cannot be read: who is asked then says why. */
+  #endOffsets(): ReadonlyMap<number, number> {
+    try {
+      return this.#batches?.endOffsets() ?? new Map();
+    } catch {
+      return new Map();
+    }
+  }
+
   #open(): null {
     if (this.#operations !== null) return null;
     const database = new Database(this.#options.file, this.#options.lockTimeoutMs);
     const batches = new BatchReader(database);
     const topics = new TopicTable(database);
+    this.#batches = batches;
     const version = database.sqlite.prepare('PRAGMA data_version');
     this.#dataVersion = () => (version.get() as { data_version: number }).data_version;
     this.#operations = {
