@@ -59,11 +59,11 @@ const sent: Readonly<Record<string, readonly Sent[]>> = {
     { ts: at(4), atMs: at(60), fields: { t: 9 } },
     afterwards,
   ],
-  door: [
-    { ts: at(0), fields: { door: true } },
-    { ts: at(1.5), fields: { door: true } },
-    { ts: at(30), fields: { door: true } },
-    { ts: at(0.5), atMs: at(30), fields: { door: false } },
+  states: [
+    { ts: at(0), fields: { mode: 'a' } },
+    { ts: at(1.5), fields: { mode: 'b' } },
+    { ts: at(30), fields: { mode: 'b' } },
+    { ts: at(0.5), atMs: at(30), fields: { mode: 'c' } },
     afterwards,
   ],
   // The horizon is at minute 2; the late one is before it.
@@ -137,14 +137,18 @@ describe('a reading that came too late', () => {
   });
 
   test('changes how long states lasted, also in the minute after it', async () => {
-    await recompute('door', {}, { fromUs: at(0.5) * 1000, toUs: at(0.5) * 1000 + 1 });
-    expect(await pointsOf('door', 'state_1m', { state: 'true' })).toMatchObject({
+    expect(await pointsOf('states', 'state_1m', { state: 'a' })).toMatchObject({ 1: { durationMs: 30_000 } });
+    await recompute('states', {}, { fromUs: at(0.5) * 1000, toUs: at(0.5) * 1000 + 1 });
+    expect(await pointsOf('states', 'state_1m', { state: 'a' })).toMatchObject({
       0: { durationMs: 30_000, entries: 1, revision: 1 },
-      1: { durationMs: 30_000, entries: 1, revision: 1 },
+      1: { durationMs: 0, entries: 0, revision: 1, final: true },
     });
-    expect(await pointsOf('door', 'state_1m', { state: 'false' })).toMatchObject({
-      0: { durationMs: 30_000 },
-      1: { durationMs: 30_000 },
+    expect(await pointsOf('states', 'state_1m', { state: 'b' })).toMatchObject({
+      1: { durationMs: 30_000, revision: 0 },
+    });
+    expect(await pointsOf('states', 'state_1m', { state: 'c' })).toMatchObject({
+      0: { durationMs: 30_000, entries: 1, revision: 0 },
+      1: { durationMs: 30_000, entries: 0, revision: 0 },
     });
   });
 });
