@@ -3,8 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { openLab, recordOf } from './recompute-rig.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const program = join(import.meta.dirname, '../../sluice.ts');
 const dayMs = 86_400_000;
@@ -52,9 +54,9 @@ test('tells what would be done, does it, and has nothing more to do', async () =
     0,
     expect.stringContaining('all that the bus holds: 1 device, 4 readings'),
   ]);
-}, 60_000);
+});
 
 test('wrong usage: exit code 2, and what is wrong', async () => {
   const { code, errors } = await recompute('nowhere', '--from', 'yesterday', '--to', 'now');
   expect([code, errors]).toEqual([2, expect.stringContaining('--from is not a time')]);
-}, 60_000);
+});

@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/log.ts';
 import { openStore } from '../../pipeline.ts';
@@ -12,6 +12,8 @@ import { storedPoints } from '../support/oracle/stored.ts';
 import { withMethods } from '../support/with-methods.ts';
 import { type Lab, openLab, positionOf, recordOf } from './recompute-rig.ts';
 import { startMs, unrulyFleet } from './records.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const dayMs = 86_400_000;
 const minuteMs = 60_000;

@@ -1,6 +1,6 @@
 /** `sluice recompute` over the embedded bus and store. Against the oracle: `recompute-oracle.test.ts`. */
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { StoreUnavailableError } from '../../core/errors.ts';
 import type { Fields } from '../../core/reading.ts';
 import type { WindowSpec } from '../../core/windows-config.ts';
@@ -11,6 +11,8 @@ import { Topology } from '../../processors/topology.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { withMethods } from '../support/with-methods.ts';
 import { type Lab, openLab, recordOf, type Sent, startLab } from './recompute-rig.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
