@@ -10,10 +10,11 @@ import { inspect, parseArgs } from 'node:util';
 import { startInflux } from '../test/support/influx-server.ts';
 import { startKafka } from '../test/support/kafka-server.ts';
 import { measureFairness } from './fairness.ts';
-import { measureClients, measureGateway, paced, saturated } from './gateway.ts';
 import { measureFleets } from './fleet.ts';
+import { measureClients, measureGateway, paced, saturated } from './gateway.ts';
 import { measureIdle } from './idle.ts';
 import { measureProcessor } from './processor.ts';
+import { measureRestart } from './restart.ts';
 import { soak } from './soak.ts';
 
 const { values: flags } = parseArgs({
@@ -24,6 +25,7 @@ const { values: flags } = parseArgs({
     rate: { type: 'string', default: '5000' },
     clients: { type: 'string', default: '10000' },
     seconds: { type: 'string', default: '20' },
+    devices: { type: 'string', default: '10000' },
     embedded: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -41,11 +43,13 @@ if (flags.help) {
                    paced      the gateway at 6,000 msg/s over 200 connections
                    processor  the processor
                    fleet      the processor with 1,000 to 100,000 devices that report 6 and 60 times a minute
+                   restart    from the start of a processor with the state of many devices to its first new output
                    clients    the gateway over 1,000 connections: saturated, at 20,000 msg/s, and at half of that
                    idle       memory of the gateway for clients that say nothing
                    fairness   what a device that floods does to the acknowledgements of others
   --clients N    of idle (10000)
   --seconds N    of each round of fairness (20)
+  --devices N    of restart (10000)
   --soak SECONDS instead: memory of both under a steady load
   --rate R       of the soak, messages per second (5000)
   --embedded     on the embedded bus and store; default: real Kafka and InfluxDB, where they can be had
@@ -99,6 +103,7 @@ const parts: Record<string, (env: Record<string, string>, envOf: EnvOf) => Promi
   paced: (env) => measureGateway(env, messages, paced),
   processor: (env) => measureProcessor(env, messages),
   fleet: (_, envOf) => measureFleets(envOf, messages),
+  restart: (env) => measureRestart(env, Number(flags.devices)),
   clients: (env) => measureClients(env, messages),
   idle: (env) => measureIdle(env, Number(flags.clients)),
   fairness: (env) => measureFairness(env, Number(flags.seconds)),

@@ -80,7 +80,7 @@ async function fill(bus: Bus, topic: string, messages: number, { devices, readin
 }
 
 /** The number of raw records whose outputs are out, as the processors themselves say. */
-async function followPositions(bus: Bus, topic: string): Promise<() => number> {
+export async function followPositions(bus: Bus, topic: string): Promise<() => number> {
   const positions = new Map<string, number>();
   await bus.follow(topic, 'beginning', (records) => {
     for (const { value } of records) {
