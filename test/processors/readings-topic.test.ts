@@ -39,7 +39,6 @@ async function readingsOn(rig: Rig): Promise<unknown[]> {
 }
 
 test.each<CrashStep>([
-  { call: `append ${topics.readings}`, when: 'before', nth: 3 },
   { call: `append ${topics.readings}`, when: 'after', nth: 3 },
   { call: 'commit', when: 'before', nth: 2 },
 ])('each accepted reading is there, under one identity, after a crash $when $call', async (step) => {
