@@ -2,9 +2,11 @@
  * A stream of the oracle on real Kafka and InfluxDB, through processors that something happens to. What is stored of
  * windows, what was alerted and what is open in the end must be what the oracle says.
  */
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { memoryBytes } from '../../bench/cpu.ts';
 import type { Bus } from '../../bus/port.ts';
 import type { Alert } from '../../core/alert.ts';
@@ -38,6 +40,8 @@ export interface OracleRun {
   /** Where a processor finds InfluxDB, if not where the services say. */
   readonly influxUrlOf?: (processor: number) => string;
   readonly trouble: Trouble;
+  /** Happens when all is right and committed, and must leave it so. `sluice` runs a command of the command line. */
+  readonly afterwards?: (sluice: (...args: string[]) => Promise<void>) => Promise<void>;
 }
 
 export interface OracleResult {
@@ -111,6 +115,7 @@ export async function runOracle(run: OracleRun): Promise<OracleResult> {
     }
     const isCommitted = async () => (await bus.lag(topics.raw, config.processing.group)).records === 0;
     await eventually(isCommitted, { withinMs: 60_000, everyMs: 500, what: 'everything is committed' });
+    await run.afterwards?.((...args) => sluice([...args, '--config', join(folder, 'sluice.yaml')], env));
     const differences = await differencesNow();
     if (differences.length === 0) await rm(folder, { recursive: true });
     return {
@@ -128,6 +133,12 @@ export async function runOracle(run: OracleRun): Promise<OracleResult> {
     for (const processor of processors) await processor.close();
     await bus.close();
   }
+}
+
+async function sluice(args: readonly string[], env: Record<string, string>): Promise<void> {
+  const program = join(import.meta.dirname, '../../bin/sluice.js');
+  const { PATH } = process.env;
+  await promisify(execFile)(process.execPath, [program, ...args], { env: { PATH, ...env } });
 }
 
 function watchMemory(processors: readonly RolePart[]): { most(): number; stop(): void } {

@@ -7,9 +7,9 @@ import { InfluxProxy } from '../contracts/store/influx-proxy.ts';
 import { startOwnInflux } from '../support/influx-server.ts';
 import { startKafka } from '../support/kafka-server.ts';
 import { type OracleResult, type OracleRun, runOracle } from './oracle-run.ts';
-import { freeze, handover, kills, outage, takeover } from './troubles.ts';
+import { freeze, handover, kills, lostDisk, outage, takeover } from './troubles.ts';
 
-const troubles = ['kills', 'outage', 'freeze', 'takeover', 'handover'] as const;
+const troubles = ['kills', 'outage', 'freeze', 'takeover', 'handover', 'lost-disk'] as const;
 type TroubleName = (typeof troubles)[number];
 
 const { values: flags } = parseArgs({
@@ -38,6 +38,7 @@ if (flags.help) {
                   takeover  a processor is stopped inside a write for two sessions, another takes its partitions, the old
                             write arrives, the first wakes up and gets its partitions again
                   handover  partitions go from one processor to another and back, by silence and by leaving
+                  lost-disk in the end InfluxDB is killed and comes back with nothing; \`sluice recompute --from-bus\`
   --runs N      runs one after the other; the seed goes up by one (30)
   --seed S      of the first one (1)
   --seconds T   over which the stream is appended (20)
@@ -81,7 +82,7 @@ try {
   };
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
     proxy.reset();
-    const setups: Record<TroubleName, Pick<OracleRun, 'processors' | 'trouble' | 'influxUrlOf'>> = {
+    const setups: Record<TroubleName, Pick<OracleRun, 'processors' | 'trouble' | 'influxUrlOf' | 'afterwards'>> = {
       kills: { processors: 3, trouble: kills(seed, everyMs) },
       outage: { processors: 1, trouble: outage(seed, influx, proxy, forMs), influxUrlOf: () => proxyUrl },
       freeze: { processors: 2, trouble: freeze(influx, forMs) },
@@ -91,6 +92,7 @@ try {
         influxUrlOf: (processor) => (processor === 0 ? proxyUrl : influx.url),
       },
       handover: { processors: 2, trouble: handover },
+      'lost-disk': { processors: 1, trouble: async () => ({}), afterwards: lostDisk(influx) },
     };
     const result = await runOracle({ seed, devices, steps, loadMs, services, ...setups[trouble!] });
     report(result);

@@ -4,7 +4,7 @@ import { randomStream } from '../../simulator/random.ts';
 import type { Decision, InfluxProxy } from '../contracts/store/influx-proxy.ts';
 import { eventually } from '../support/eventually.ts';
 import type { OwnInfluxServer } from '../support/influx-server.ts';
-import { sessionTimeoutMs, type Trouble } from './oracle-run.ts';
+import { type OracleRun, sessionTimeoutMs, type Trouble } from './oracle-run.ts';
 import type { RolePart } from './parts.ts';
 import type { FaultKind } from './schedule.ts';
 
@@ -99,6 +99,16 @@ export const handover: Trouble = async ([first, second]) => {
   }
   return { handovers: 4 };
 };
+
+/** InfluxDB is killed and comes back with an empty disk; everything is restored from the bus. */
+export function lostDisk(influx: OwnInfluxServer): NonNullable<OracleRun['afterwards']> {
+  return async (sluice) => {
+    await influx.kill();
+    await influx.restartEmpty();
+    await sluice('setup');
+    await sluice('recompute', '--from-bus');
+  };
+}
 
 async function standStill({ pid }: OwnInfluxServer, forMs: number): Promise<void> {
   process.kill(pid!, 'SIGSTOP');

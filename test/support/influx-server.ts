@@ -26,6 +26,8 @@ export interface OwnInfluxServer extends InfluxServer {
   kill(): Promise<void>;
   /** Starts it again after `kill`. */
   restart(): Promise<void>;
+  /** Starts it again after `kill`, as if its disk had been lost: same address, same token, no buckets. */
+  restartEmpty(): Promise<void>;
 }
 
 const howToGetIt =
@@ -65,14 +67,15 @@ export async function startOwnInflux(keepIn?: string): Promise<OwnInfluxServer |
     if (keepIn === undefined) await rm(folder, { recursive: true, force: true });
   };
 
-  const answer = await fetch(`${url}/api/v2/setup`, {
-    method: 'POST',
-    body: JSON.stringify({ username: 'test', password: randomBytes(12).toString('hex'), org, bucket: 'unused', token }),
-  });
-  if (!answer.ok) {
+  const setUp = async () => {
+    const user = { username: 'test', password: randomBytes(12).toString('hex') };
+    const body = JSON.stringify({ ...user, org, bucket: 'unused', token });
+    const answer = await fetch(`${url}/api/v2/setup`, { method: 'POST', body });
+    if (answer.ok) return;
     await close();
     throw new Error(`influxd could not be set up: ${answer.status} ${await answer.text()}`);
-  }
+  };
+  await setUp();
   return {
     url,
     token,
@@ -83,6 +86,11 @@ export async function startOwnInflux(keepIn?: string): Promise<OwnInfluxServer |
     kill,
     restart: async () => {
       child = await launch(program, folder, address);
+    },
+    restartEmpty: async () => {
+      for (const name of ['bolt', 'engine', 'sqlite']) await rm(join(folder, name), { recursive: true, force: true });
+      child = await launch(program, folder, address);
+      await setUp();
     },
     close,
   };
