@@ -1,7 +1,13 @@
 /** Commands from the bus to devices, over real MQTT and the embedded bus: each ends in exactly one result. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { silentLogger } from '../../core/log.ts';
+import { topicSpecs } from '../../core/topics.ts';
+import { Commands } from '../../gateway/commands/commands.ts';
+import { Subscribers } from '../../gateway/subscribers.ts';
 import { eventually } from '../support/eventually.ts';
-import { openPlant, patience, topics } from './commands-fixture.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { MemoryBus } from '../support/memory-bus.ts';
+import { openPlant, partitions, patience, topics } from './commands-fixture.ts';
 
 /** One result for each command, and nothing more when all gateways have said everything. */
 async function expectEnds(plant: Awaited<ReturnType<typeof openPlant>>, ends: Readonly<Record<string, string>>) {
@@ -178,5 +184,21 @@ describe.concurrent('A dead letter', { timeout: 90_000 }, () => {
     await eventually(() => (gateway.status().commands.errorsUntold.too_many_waiting ?? 0) > 10, patience);
     device.lose();
     await eventually(() => gateway.status().commands.errorsUntold.not_acknowledged === 20, patience);
+  });
+});
+
+test('Without the topics of commands a gateway says so, and goes on by itself when they are made', async () => {
+  const clock = new ManualClock();
+  const bus = new MemoryBus({ clock });
+  const subscribers = new Subscribers();
+  const commands = new Commands({ bus, topics, instance: 'g', subscribers, clock, log: silentLogger });
+  commands.start();
+  onTestFinished(() => commands.close(0));
+  await eventually(() => commands.warnings().length === 3);
+  for (const warning of commands.warnings()) expect(warning).toMatch(/^commands to devices: .* does not exist/);
+  await bus.createTopics(topicSpecs({ prefix: 'iot.', partitions, rawRetentionMs: null, rawRetentionBytes: null }));
+  await eventually(() => {
+    clock.advance(500);
+    return commands.warnings().length === 0;
   });
 });
