@@ -87,6 +87,8 @@ export interface WindowsQuery {
   readonly fromMs: number;
   /** Exclusive, ms. */
   readonly toMs: number;
+  /** The newest so many of the range; without it all. */
+  readonly limit?: number;
 }
 
 /** The point of a window as it is stored. */
@@ -133,6 +135,6 @@ export interface Store {
   newest(sinceMs: number, limit: number): Promise<NewestReading[]>;
   /** Every stored reading of one device in the range, oldest first: for proofs and for recomputing, not for pages. */
   readings(site: string, device: string, fromMs: number, toMs: number): Promise<StoredReading[]>;
-  /** What is stored of the windows of one device, oldest first: for explaining and for recomputing, not for pages. */
+  /** What is stored of the windows of one device, oldest first. Without a limit for explaining and for recomputing, not for pages. */
   windows(query: WindowsQuery): Promise<StoredWindow[]>;
 }

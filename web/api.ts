@@ -83,7 +83,10 @@ export interface Presence {
   readonly identity: string | null;
 }
 
-/** `GET /api/history`. With `every`, a point is the rollup: its fields beside `timeMs`. */
+/**
+ * `GET /api/history`. With `every`, a point is the rollup: its fields beside `timeMs`; with `name`, a window of the user, or
+ * of `state_1m` one of the states of a minute, with `state`.
+ */
 export interface History {
   readonly points: readonly ({ readonly timeMs: number } & Readonly<Record<string, FieldValue>>)[];
 }

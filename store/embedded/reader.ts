@@ -51,7 +51,7 @@ const selectNewest = database.prepare(`
 
 const selectWindows = database.prepare(`
   SELECT tags, time_us, fields FROM series JOIN points ON series_id = series.id
-  WHERE key >= ? AND key < ? AND time_us >= ? AND time_us < ? ORDER BY time_us`);
+  WHERE key >= ? AND key < ? AND time_us >= ? AND time_us < ? ORDER BY time_us DESC`);
 
 function history({ site, device, field, fromMs, toMs, limit }: HistoryQuery): HistoryPoint[] {
   const key = seriesKey({ bucket: 'raw', measurement: 'telemetry', tags: { site, device } });
@@ -101,16 +101,18 @@ function readings(site: string, device: string, fromMs: number, toMs: number): S
   return rows.map(({ time_us, k, fields }) => ({ timeUs: time_us, k, fields: JSON.parse(fields) as Fields }));
 }
 
-function windows({ measurement, site, device, field, fromMs, toMs }: WindowsQuery): StoredWindow[] {
+function windows(query: WindowsQuery): StoredWindow[] {
+  const { measurement, site, device, field, fromMs, toMs, limit = Number.POSITIVE_INFINITY } = query;
   const found: StoredWindow[] = [];
   const keys = keysOfDevice('rollup', measurement, device);
   for (const row of selectWindows.iterate(...keys, boundUs(fromMs), boundUs(toMs))) {
+    if (found.length >= limit) break;
     const { tags: text, time_us, fields } = row as unknown as WindowRow;
     const tags = JSON.parse(text) as Record<string, string>;
     if (tags.site !== site || (field !== undefined && tags.field !== field)) continue;
     found.push({ tags, timeUs: time_us, fields: JSON.parse(fields) as Fields });
   }
-  return found;
+  return found.reverse();
 }
 
 answerCalls<ReaderCalls>(parentPort!, {

@@ -87,15 +87,15 @@ export async function queryReadings(
 }
 
 export async function queryWindows(run: RunQuery, query: WindowsQuery): Promise<StoredWindow[]> {
-  const { measurement, site, device, field } = query;
+  const { measurement, site, device, field, limit = Number.POSITIVE_INFINITY } = query;
   const fieldIs = field === undefined ? '' : ` AND ${tagEquals('field', field)}`;
   const where = `${deviceIs(site, device)}${fieldIs} AND ${within(query)}`;
   const windows: StoredWindow[] = [];
-  for (let offset = 0; ; offset += pageWindows) {
+  for (let offset = 0; offset < limit; offset += pageWindows) {
     const page = `LIMIT ${pageWindows} OFFSET ${offset}`;
     const [series = []] = await run(
       'rollup',
-      `SELECT *::field FROM ${identifier(measurement)} WHERE ${where} GROUP BY * ORDER BY time ${page}`,
+      `SELECT *::field FROM ${identifier(measurement)} WHERE ${where} GROUP BY * ORDER BY time DESC ${page}`,
     );
     for (const { tags, columns, rows } of series) {
       for (const row of rows) {
@@ -104,7 +104,11 @@ export async function queryWindows(run: RunQuery, query: WindowsQuery): Promise<
     }
     if (series.every(({ rows }) => rows.length < pageWindows)) break;
   }
-  return windows.sort((a, b) => a.timeUs - b.timeUs);
+  // Newest first for the limit, of all series together.
+  return windows
+    .sort((a, b) => b.timeUs - a.timeUs)
+    .slice(0, limit)
+    .reverse();
 }
 
 function deviceIs(site: string, device: string): string {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Fields } from '../../core/reading.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { MemoryBus } from '../support/memory-bus.ts';
 import {
@@ -239,6 +240,28 @@ test('history of a rollup: its fields beside the time', async () => {
   expect((await get(`/api/history?${query}&every=1h`)).body).toEqual({ points: [] });
 });
 
+test('history of windows of the user and of states, by name', async () => {
+  const { store, get } = await openRig();
+  const timeMs = Math.floor(Date.now() / 60_000) * 60_000 - 120_000;
+  const write = (measurement: string, more: Record<string, string>, fields: Fields, atMs: number) =>
+    store.write([
+      {
+        series: { bucket: 'rollup', measurement, tags: { site: 'lab', device: 'a', field: 'x', ...more } },
+        ...{ fields, timeUs: atMs * 1000, k: 0 },
+      },
+    ]);
+  for (const n of [0, 1, 2]) await write('energy_15m', {}, { increase: n, final: true }, timeMs + n * 1000);
+  await write('state_1m', { state: 'on' }, { durationMs: 4 }, timeMs);
+  const query = 'site=lab&device=a&field=x';
+  expect((await get(`/api/history?${query}&name=energy_15m&limit=2`)).body).toEqual({
+    points: [1, 2].map((n) => ({ timeMs: timeMs + n * 1000, increase: n, final: true })),
+  });
+  expect((await get(`/api/history?${query}&name=state_1m`)).body).toEqual({
+    points: [{ timeMs, state: 'on', durationMs: 4 }],
+  });
+  expect((await get(`/api/history?${query}&name=trip`)).body).toEqual({ points: [] });
+});
+
 test.each([
   ['', ['site is missing', 'device is missing', 'field is missing']],
   ['site=&device=a&field=b', ['site is empty']],
@@ -252,6 +275,8 @@ test.each([
   ['site=a&device=a&field=b&from=now&to=-1h', ['from is not before to']],
   ['site=a&device=a&field=b&from=2026-13-01T00:00:00Z', ['from is not a time']],
   ['site=a&device=a&field=b&to=-1w', ['to is not a time']],
+  ['site=a&device=a&field=b&name=A', ['name is no name of windows']],
+  ['site=a&device=a&field=b&name=trip&every=1m', ['every and name exclude each other']],
   ['site=a&device=a&field=b&form=-1h', ['there is no parameter form']],
 ])('history refuses %j with everything that is wrong', async (query, problems) => {
   const { get } = await openRig();

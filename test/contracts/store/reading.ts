@@ -108,6 +108,8 @@ export function reading(store: () => Store): void {
       ['false', 2],
       ['true', 1],
     ]);
+    const newest = await store().windows({ ...query, measurement: 'rollup_1m', limit: 2 });
+    expect(newest).toEqual((await store().windows({ ...query, measurement: 'rollup_1m' })).slice(-2));
     expect(await store().windows({ ...query, measurement: 'never_written' })).toEqual([]);
   });
 
