@@ -34,7 +34,7 @@ export class FaultyKafka {
     });
     beforeEach(async () => {
       this.#topic = `faults.${this.#topics++}`;
-      const admin = await this.openBus();
+      const admin = await this.openBus({ requestTimeoutMs: 30_000 });
       await admin.createTopics([topicSpec(this.#topic, { partitions })]);
     });
     afterEach(async () => {
