@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { expect, test, vi } from 'vitest';
 import { openLab, recordOf } from './recompute-rig.ts';
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 const program = join(import.meta.dirname, '../../sluice.ts');
 const dayMs = 86_400_000;
@@ -22,7 +22,7 @@ async function recompute(dataDir: string, ...args: string[]) {
   return { out, errors, code: code as number };
 }
 
-test('tells what would be done, does it, and has nothing more to do', async () => {
+test('tells what would be done, and does it', async () => {
   const lab = await openLab();
   const sent = (minutes: number, atMinutes = minutes) =>
     recordOf({ ts: startMs + minutes * 60_000, atMs: startMs + atMinutes * 60_000, fields: { t: minutes } });
@@ -49,11 +49,6 @@ test('tells what would be done, does it, and has nothing more to do', async () =
       },
     },
   });
-  const fromBus = await recompute(dataDir, '--from-bus');
-  expect([fromBus.code, fromBus.out]).toEqual([
-    0,
-    expect.stringContaining('all that the bus holds: 1 device, 4 readings'),
-  ]);
 });
 
 test('wrong usage: exit code 2, and what is wrong', async () => {
