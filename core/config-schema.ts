@@ -191,7 +191,9 @@ const processing = z.strictObject({
   readings: flag
     .default(false)
     .describe('put every accepted reading, decoded, on a topic of its own for others to read'),
-  snapshotEveryMs: durationMs.default(10_000).describe('time between snapshots of a partition'),
+  snapshotEveryMs: durationMs
+    .default(10_000)
+    .describe('time between snapshots of a partition; more when they would take over a thirtieth of all time'),
   snapshotEveryRecords: count.default(50_000).describe('records between snapshots of a partition'),
   sessionTimeoutMs: durationMs.default(30_000).describe('a processor not heard of for so long loses its partitions'),
 });

@@ -288,14 +288,12 @@ export class PartitionTask {
   }
 
   #isSnapshotDue(memory: Memory, batch: Batch): boolean {
-    const { options, clock } = this.#context;
+    const { options, clock, snapshots } = this.#context;
     const records = memory.position - (memory.committed?.offset ?? memory.topology.ledger.firstOffset);
     if (records === 0 && memory.committed !== null) return false;
-    return (
-      batch.closing ||
-      records >= options.snapshotEveryRecords ||
-      clock.nowMs() - memory.snapshotAtMs >= options.snapshotEveryMs
-    );
+    if (batch.closing) return true;
+    const isTime = clock.nowMs() - memory.snapshotAtMs >= options.snapshotEveryMs;
+    return snapshots.isFree && (isTime || records >= options.snapshotEveryRecords);
   }
 
   /** Snapshot, then the commit that makes it count, then what no longer counts goes. */

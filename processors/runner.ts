@@ -36,7 +36,7 @@ export class Processor {
   readonly #closing = new AbortController();
   readonly #patience: Patience;
   readonly #counters = { pointsWritten: 0, rollupsWritten: 0, alertsRaised: 0 };
-  readonly #snapshots = new SnapshotEncoder();
+  readonly #snapshots: SnapshotEncoder;
   readonly #skewLog: SkewLog;
   readonly #tasks = new Map<number, PartitionTask>();
   #consumption: Consumption | null = null;
@@ -47,6 +47,7 @@ export class Processor {
     const { clock, log, options } = context;
     this.#context = context;
     this.#patience = new Patience(clock, log, options.sessionTimeoutMs, this.#closing.signal);
+    this.#snapshots = new SnapshotEncoder(clock);
     this.#skewLog = new SkewLog(log, clock);
     this.#failure.promise.catch(() => {});
   }

@@ -4,6 +4,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { NewRecord } from '../bus/port.ts';
+import type { Clock } from '../core/clock.ts';
 import type { Point, Series } from '../store/port.ts';
 import { StateReader, StateWriter } from './codec.ts';
 import type { Topology } from './topology.ts';
@@ -18,14 +19,42 @@ export interface Snapshot {
 /** A few milliseconds of work. */
 const sliceBytes = 256 * 1024;
 
+/**
+ * One that took so long is followed by a rest, so that a large state does not cost more than its readings: snapshots take
+ * a thirtieth of the time at most.
+ */
+const longMs = 10;
+const restFactor = 29;
+
 /** Of all partitions of a process, one at a time: its buffer grows once. */
 export class SnapshotEncoder {
+  readonly #clock: Clock;
   readonly #writer = new StateWriter();
   #turn: Promise<unknown> = Promise.resolve();
+  #underWay = 0;
+  #restUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** No other is under way, and those before have not taken so much time that the next one can wait. */
+  get isFree(): boolean {
+    return this.#underWay === 0 && this.#clock.nowMs() >= this.#restUntilMs;
+  }
 
   /** Resolves to bytes of their own. Nothing of what it is given may change before. */
-  encode(topology: Topology, settlePoints: readonly Point[], settleAlerts: readonly NewRecord[]): Promise<Buffer> {
-    const encoding = this.#turn.then(() => this.#encode(parts(this.#writer, topology, settlePoints, settleAlerts)));
+  encode(
+    topology: Pick<Topology, 'save'>,
+    settlePoints: readonly Point[],
+    settleAlerts: readonly NewRecord[],
+  ): Promise<Buffer> {
+    this.#underWay++;
+    const encoding = this.#turn
+      .then(() => this.#encode(parts(this.#writer, topology, settlePoints, settleAlerts)))
+      .finally(() => {
+        this.#underWay--;
+      });
     this.#turn = encoding.catch(() => {});
     return encoding;
   }
@@ -33,13 +62,19 @@ export class SnapshotEncoder {
   async #encode(steps: Generator<void>): Promise<Buffer> {
     const writer = this.#writer;
     writer.clear();
-    let sliceEnd = sliceBytes;
+    let [sliceEnd, sliceAtMs, spentMs] = [sliceBytes, this.#clock.nowMs(), 0];
     for (const _ of steps) {
       if (writer.length < sliceEnd) continue;
+      spentMs += this.#clock.nowMs() - sliceAtMs;
       await setImmediate();
       sliceEnd = writer.length + sliceBytes;
+      sliceAtMs = this.#clock.nowMs();
     }
-    return Buffer.from(writer.finish());
+    const bytes = Buffer.from(writer.finish());
+    const endMs = this.#clock.nowMs();
+    spentMs += endMs - sliceAtMs;
+    if (spentMs >= longMs) this.#restUntilMs = endMs + restFactor * spentMs;
+    return bytes;
   }
 }
 
@@ -53,7 +88,7 @@ export function readSnapshot(bytes: Buffer): Snapshot {
 
 function* parts(
   to: StateWriter,
-  topology: Topology,
+  topology: Pick<Topology, 'save'>,
   settlePoints: readonly Point[],
   settleAlerts: readonly NewRecord[],
 ): Generator<void> {

@@ -25,6 +25,7 @@ import { Redelivery } from './redelivery.ts';
 import { rfc3339 } from './rfc3339.ts';
 import { endedAlert } from './rules/alerts.ts';
 import type { Rule } from './rules/file.ts';
+import { Silence } from './silence.ts';
 import { type DeviceClock, SkewedClocks } from './skew.ts';
 import { windowersOf } from './window/custom/windowers.ts';
 import { days, levelsOf } from './window/levels.ts';
@@ -46,6 +47,7 @@ export class Topology {
   readonly #measurements: readonly Measurement[];
   readonly #decoder = new Decoder();
   readonly #redelivery: Redelivery;
+  readonly #silence: Silence;
   /** By record key, in order of first sight: what is done for all devices is done in this order. */
   readonly #devices = new Map<string, Device>();
   /** Which device clocks are off. Told to people; nothing that is put out depends on it. */
@@ -58,6 +60,7 @@ export class Topology {
     this.#options = options;
     this.#measurements = measurementsOf(options);
     this.#redelivery = new Redelivery(options.forgetAfterMs);
+    this.#silence = new Silence(options.idleAfterMs);
     this.ledger = emptyPartitionLedger(firstOffset);
     this.#context = {
       options,
@@ -166,14 +169,12 @@ export class Topology {
     if (!entered) return;
     for (const alert of this.#orphans) this.#endAlert(alert, 'rule_removed');
     this.#orphans = [];
-    for (const device of this.#devices.values()) this.#lookForSilence(device);
+    for (const device of this.#silence.at(timestampMs, this.#devices.values())) this.#onSilence(device);
     this.clocks.forgetSilentSince(timestampMs - this.#options.forgetAfterMs);
   }
 
-  #lookForSilence(device: Device): void {
-    const silentMs = this.clockMs - device.lastSeenMs;
-    if (silentMs < this.#options.idleAfterMs) return;
-    if (silentMs >= this.#options.forgetAfterMs) this.#forget(device);
+  #onSilence(device: Device): void {
+    if (this.clockMs - device.lastSeenMs >= this.#options.forgetAfterMs) this.#forget(device);
     else device.closeProvisionally((this.clockMs - this.#options.outOfOrdernessMs) * 1000);
   }
 
@@ -182,6 +183,7 @@ export class Topology {
     for (const alert of device.rules.open()) this.#endAlert(alert, 'device_forgotten');
     const key = deviceKey(device.site, device.device);
     this.#devices.delete(key);
+    this.#silence.forget();
     this.clocks.forget(key);
   }
 

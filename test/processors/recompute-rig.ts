@@ -114,7 +114,7 @@ async function process(
   topologies: Map<number, Topology>,
   count: number,
 ): Promise<void> {
-  const encoder = new SnapshotEncoder();
+  const encoder = new SnapshotEncoder(systemClock);
   const handle = async (batch: Batch) => {
     const { partition, records } = batch;
     if (records.length === 0) return;

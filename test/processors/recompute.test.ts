@@ -1,6 +1,7 @@
 /** `sluice recompute` over the embedded bus and store. Against the oracle: `recompute-oracle.test.ts`. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { systemClock } from '../../core/clock.ts';
 import { StoreUnavailableError } from '../../core/errors.ts';
 import type { Fields } from '../../core/reading.ts';
 import type { WindowSpec } from '../../core/windows-config.ts';
@@ -186,7 +187,7 @@ describe('what stays as it is', () => {
       } as const;
       return { series, fields: { count: 1 }, timeUs: at(minutes) * 1000, k: 0 };
     });
-    const bytes = await new SnapshotEncoder().encode(new Topology(context.options, [], 0), [waiting!], []);
+    const bytes = await new SnapshotEncoder(systemClock).encode(new Topology(context.options, [], 0), [waiting!], []);
     const offset = (await bus.read(context.topics.raw, partition, 0, 1)).endOffset;
     const snapshots = new SnapshotTopic(bus, context.topics.processorState, partition);
     const current = await snapshots.write('waiting', offset, bytes, 0);

@@ -2,10 +2,12 @@
 import { setImmediate } from 'node:timers';
 import { expect, test } from 'vitest';
 import type { NewRecord } from '../../bus/port.ts';
+import { systemClock } from '../../core/clock.ts';
 import { resolveConfig } from '../../core/config.ts';
 import { readSnapshot, SnapshotEncoder } from '../../processors/snapshot.ts';
 import { Topology } from '../../processors/topology.ts';
 import type { Point } from '../../store/port.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { rawRecord, startMs, unrulyFleet } from './records.ts';
 
 const { processing } = resolveConfig({ env: {}, flags: {}, readText: () => '' });
@@ -30,7 +32,7 @@ const settleAlerts: NewRecord[] = [
 
 test('everything comes back, and a series is one object again', async () => {
   const topology = topologyOf(unrulyFleet(3, 400));
-  const snapshot = readSnapshot(await new SnapshotEncoder().encode(topology, settlePoints, settleAlerts));
+  const snapshot = readSnapshot(await new SnapshotEncoder(systemClock).encode(topology, settlePoints, settleAlerts));
   expect(snapshot.settlePoints).toEqual(settlePoints);
   expect(snapshot.settlePoints[2]!.series).toBe(snapshot.settlePoints[0]!.series);
   expect(snapshot.settleAlerts).toEqual(settleAlerts);
@@ -48,7 +50,7 @@ test('a large one is written in slices; those that are asked for meanwhile wait 
   );
   const small = topologyOf(unrulyFleet(5, 50));
   const expected = [large.snapshot(), small.snapshot()].map((bytes) => Buffer.from(bytes));
-  const encoder = new SnapshotEncoder();
+  const encoder = new SnapshotEncoder(systemClock);
   let turns = 0;
   let isDone = false;
   const turn = (): void => {
@@ -61,4 +63,24 @@ test('a large one is written in slices; those that are asked for meanwhile wait 
   expect(encoded.map((bytes, i) => readSnapshot(bytes).topology.equals(expected[i]!))).toEqual([true, true]);
   expect(turns).toBeGreaterThanOrEqual(Math.floor(expected[0]!.length / 2 ** 20));
   expect(expected[0]!.length).toBeGreaterThan(2 ** 20);
+});
+
+test('one that took long is followed by a rest, a short one is not', async () => {
+  const clock = new ManualClock(startMs);
+  const encoder = new SnapshotEncoder(clock);
+  const stateThatTakes = (ms: number) => ({
+    *save() {
+      clock.advance(ms);
+      yield;
+    },
+  });
+  await encoder.encode(stateThatTakes(9), [], []);
+  expect(encoder.isFree).toBe(true);
+  const encoding = encoder.encode(stateThatTakes(100), [], []);
+  expect(encoder.isFree).toBe(false);
+  await encoding;
+  clock.advance(2899);
+  expect(encoder.isFree).toBe(false);
+  clock.advance(1);
+  expect(encoder.isFree).toBe(true);
 });
